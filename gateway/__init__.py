@@ -1,0 +1,1 @@
+"""The composition root: commands, wiring, workers, timers; imports all, imported by none."""

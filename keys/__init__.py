@@ -1,0 +1,1 @@
+"""Who can open what: passwords, wrapped account secrets, OpenPGP keys and sealing."""

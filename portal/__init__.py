@@ -1,0 +1,1 @@
+"""The web door: what a mail client cannot do."""

@@ -1,0 +1,1 @@
+"""The doors for incoming SMTP: submission by members, relay-in by the organisation."""

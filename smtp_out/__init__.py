@@ -1,0 +1,1 @@
+"""What leaves: attempts, their schedule, and what is told when they fail."""

@@ -1,0 +1,1 @@
+"""Tests, mirroring the tree, and conversations with programs nobody here wrote."""
