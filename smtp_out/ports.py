@@ -6,43 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Protocol
 
-from mail.address import Address
+from mail.outbound import Item, Outcome, Recipient
 
-
-class Outcome(Enum):
-    """What became of one recipient."""
-
-    WAITING = auto()
-    DELIVERED = auto()
-    FAILED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """One recipient of a queued message and what is known of it."""
-
-    address: Address
-    outcome: Outcome = Outcome.WAITING
-    attempts: int = 0
-    next_attempt: int = 0  # seconds since the epoch
-    status: str = ""  # RFC 3463 code of the last answer, "5.1.1"
-    diagnostic: str = ""  # the last answer, one line, for the DSN
-    remote: str = ""  # the host that gave it
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One queued message. `sender` is "" for the null reverse-path."""
-
-    item_id: str
-    sender: str
-    account_id: str  # the member to whom a failure is told; "" when there is none
-    queued_at: int
-    recipients: Sequence[Recipient]
+__all__ = ["Item", "Journal", "Outcome", "Recipient", "Returns", "Spool"]
 
 
 class Spool(Protocol):
