@@ -171,11 +171,17 @@ class Route:
         example=Endpoint("mail.example-health.test", 25),
     )
     tls: str = setting(
-        "How: `required` (and the certificate must be good for that name), `opportunistic` "
-        "(STARTTLS when offered, any certificate), `none`.",
+        "How: `verify` (a certificate for that name from a known authority), `encrypt` (always, any "
+        "certificate), `may` (when offered), `none`.",
         "A word of the mail must not cross the network in the clear; loosen it only inside one machine.",
-        "required",
-        choices=("required", "opportunistic", "none"),
+        "verify",
+        choices=("verify", "encrypt", "may", "none"),
+    )
+    ca_file: Path | None = setting(
+        "The authorities that `verify` believes, PEM.",
+        "Left out, the system's own; an organisation may have one of its own.",
+        None,
+        example="/etc/secure-inbox/tls/organisation-ca.pem",
     )
 
 
