@@ -40,6 +40,7 @@ class Reason(Enum):
     NO_SUCH_ACCOUNT = auto()
     ACCOUNT_EXISTS = auto()
     WEAK_PASSWORD = auto()
+    MAIL_LOOP = auto()
 
 
 class MailError(Exception):
