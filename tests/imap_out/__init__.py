@@ -1,0 +1,1 @@
+"""The reading door: wire, grammar, session, shell."""
