@@ -1,0 +1,1 @@
+"""Servers that others wrote, run privately on loopback, to agree with or be measured against."""
