@@ -42,7 +42,8 @@ class Certificate:
         usable = [group for group in subkeys if _encrypts(group)]
         if not head or not usable:
             raise Damaged("a certificate holds no encryption key")
-        newest = max(usable, key=lambda group: group[0].key_created or 0)
+        # Stable sort: of two made within one second, the later in the certificate is the newer.
+        newest = sorted(usable, key=_created)[-1]
         chosen = [*head, *newest]
         try:
             cert = pysequoia.Cert.from_packets(chosen)
@@ -161,6 +162,11 @@ def _components(packets: list[Packet]) -> tuple[list[Packet], list[list[Packet]]
         else:
             head.append(packet)
     return head, subkeys
+
+
+def _created(group: list[Packet]) -> float:
+    created = group[0].key_created
+    return created.timestamp() if created is not None else 0.0
 
 
 def _encrypts(group: list[Packet]) -> bool:
