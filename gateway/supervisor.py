@@ -132,7 +132,7 @@ class _Keeper:
         self._process: asyncio.subprocess.Process | None = None
         self._wanted = True
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ready.add_done_callback(asyncio.Future.exception)  # heard even if nobody waits any more
+        self._ready.add_done_callback(_heard)
         self._task = asyncio.create_task(self._keep())
 
     async def serving(self) -> None:
@@ -222,3 +222,9 @@ class _Keeper:
         asyncio.get_running_loop().remove_reader(ready_read)
         if os.read(ready_read, 1) and not self._ready.done():
             self._ready.set_result(None)
+
+
+def _heard(ready: asyncio.Future[None]) -> None:
+    """An end before readiness is told to whoever waits; that nobody does is no fault of its own."""
+    if not ready.cancelled():
+        ready.exception()
