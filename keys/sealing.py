@@ -67,7 +67,7 @@ class Certificate:
         """As `seal`, from path to path; the target is truncated first."""
         try:
             pysequoia.encrypt_file(source, target, recipients=[self._cert], armor=False)
-        except RuntimeError:
+        except (RuntimeError, OSError):
             raise Unavailable from None
 
 
