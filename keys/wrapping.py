@@ -59,6 +59,11 @@ def derive(secret: Secret, label: str, length: int = KEY_OCTETS) -> Secret:
     return Secret(HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret.reveal()))
 
 
+def openpgp_passphrase(account_secret: Secret) -> Secret:
+    """What protects the member's stored OpenPGP secret key: 64 hex digits, 256 bits."""
+    return Secret(derive(account_secret, Label.OPENPGP).reveal().hex().encode("ascii"))
+
+
 def new_key() -> Secret:
     """32 random bytes from the kernel."""
     return Secret(os.urandom(KEY_OCTETS))
