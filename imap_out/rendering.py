@@ -1,0 +1,185 @@
+"""ENVELOPE, BODY and BODYSTRUCTURE as they go over the wire (RFC 3501 section 7.4.2).
+
+Apart because it is made once, when a message is stored, and only read out afterwards.
+The text comes from whoever wrote the message: a string that holds what could end or
+extend a response (CR, LF, a quote, a NUL) leaves as a literal or loses it, never as is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from mail import addresses, dates, headers, structure, text
+from mail.structure import Part
+from mail.summary import Summary
+
+MAX_QUOTED = 1000
+"""A longer string goes as a literal: clients have bounded line buffers."""
+
+MAX_VALUE = 64 * 1024
+"""Of one string or address field in ENVELOPE; the header itself is served whole."""
+
+MAX_TEXT = 256 * 1024
+"""Characters of decoded text kept for SEARCH in the summary."""
+
+# RFC 3501 section 9: quoted holds TEXT-CHAR, which is 7-bit without NUL, CR and LF.
+_NOT_QUOTED = re.compile(rb"[\x80-\xff\r\n\0]")
+_SPECIAL = re.compile(rb'(["\\])')
+
+_TEXT_FIELDS = (b"date", b"subject", b"in-reply-to", b"message-id")
+_ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+_ENVELOPE_FIELDS = frozenset(_TEXT_FIELDS + _ADDRESS_FIELDS)
+
+
+def string(value: bytes) -> bytes:
+    """`string` of RFC 3501: quoted when it may be, otherwise a literal.
+
+    A literal cannot hold NUL (CHAR8 is 1 to 255), so those are left out.
+    """
+    if len(value) > MAX_QUOTED or _NOT_QUOTED.search(value):
+        value = value.replace(b"\0", b"")
+        return b"{%d}\r\n%b" % (len(value), value)
+    if b'"' in value or b"\\" in value:
+        value = _SPECIAL.sub(rb"\\\1", value)
+    return b'"' + value + b'"'
+
+
+def nstring(value: bytes | None) -> bytes:
+    """`nstring`: NIL or a string."""
+    return b"NIL" if value is None else string(value)
+
+
+def envelope(header_block: bytes) -> bytes:
+    """ENVELOPE of a header block, parentheses included."""
+    return _envelope(_last_values(header_block))
+
+
+def _last_values(header_block: bytes) -> dict[bytes, bytes]:
+    """RFC 5322 section 3.6 allows each of these once; of several the last counts."""
+    found: dict[bytes, bytes] = {}
+    for field in headers.fields(header_block):
+        name = field.name.lower()
+        if name in _ENVELOPE_FIELDS:
+            found[name] = field.value[:MAX_VALUE]
+    return found
+
+
+def _envelope(found: dict[bytes, bytes]) -> bytes:
+    lists = {name: _addresses(found[name]) for name in _ADDRESS_FIELDS if name in found}
+    from_ = lists.get(b"from", b"NIL")
+    parts = (
+        nstring(found.get(b"date")),
+        nstring(found.get(b"subject")),
+        from_,
+        # RFC 3501 7.4.2: without Sender or Reply-To (or with an empty one) they are From's.
+        from_ if lists.get(b"sender", b"NIL") == b"NIL" else lists[b"sender"],
+        from_ if lists.get(b"reply-to", b"NIL") == b"NIL" else lists[b"reply-to"],
+        lists.get(b"to", b"NIL"),
+        lists.get(b"cc", b"NIL"),
+        lists.get(b"bcc", b"NIL"),
+        nstring(found.get(b"in-reply-to")),
+        nstring(found.get(b"message-id")),
+    )
+    return b"(" + b" ".join(parts) + b")"
+
+
+def _addresses(value: bytes) -> bytes:
+    entries = addresses.parse(value)
+    if not entries:
+        return b"NIL"
+    return b"(%b)" % b"".join(b"(%b %b %b %b)" % tuple(map(nstring, entry)) for entry in entries)
+
+
+def body(content: bytes, part: Part, extended: bool) -> bytes:
+    """BODY (`extended` False) or BODYSTRUCTURE (True) of a part, parentheses included.
+
+    `content` is the message that the part's offsets count in: embedded messages need
+    their ENVELOPE.
+    """
+    if part.is_multipart:
+        return _multipart(content, part, extended)
+    return _single(content, part, extended)
+
+
+def _multipart(content: bytes, part: Part, extended: bool) -> bytes:
+    # The grammar wants at least one part; Dovecot too shows an empty text for none.
+    inner = b"".join(body(content, child, extended) for child in part.children) or _NO_PARTS
+    shown = b"(" + inner + b" " + string(part.subtype)
+    if extended:
+        parameters = _parameters(part.parameters)
+        shown += b" " + parameters + b" " + _extension(part)
+    return shown + b")"
+
+
+_NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)'
+
+
+def _single(content: bytes, part: Part, extended: bool) -> bytes:
+    kind, subtype = part.type, part.subtype
+    is_text = kind.lower() == b"text"
+    parameters = part.parameters
+    if is_text and part.parameter(b"charset") is None:
+        parameters = (*parameters, (b"charset", b"us-ascii"))  # RFC 2045 section 5.2
+    start, end = part.body
+    pieces = [
+        string(kind),
+        string(subtype),
+        _parameters(parameters),
+        nstring(part.content_id),
+        nstring(part.description),
+        string(part.encoding or b"7bit"),
+        b"%d" % (end - start),
+    ]
+    if part.message is not None:
+        header_start, header_end = part.message.header
+        pieces.append(envelope(content[header_start:header_end]))
+        pieces.append(body(content, part.message, extended))
+    if is_text or part.message is not None:
+        pieces.append(b"%d" % part.lines)
+    if extended:
+        pieces.append(nstring(part.md5))
+        pieces.append(_extension(part))
+    return b"(" + b" ".join(pieces) + b")"
+
+
+def _parameters(pairs: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    if not pairs:
+        return b"NIL"
+    return b"(" + b" ".join(string(name) + b" " + string(value) for name, value in pairs) + b")"
+
+
+def _extension(part: Part) -> bytes:
+    """body-fld-dsp, body-fld-lang, body-fld-loc: the same for a multipart and a leaf."""
+    disposition = b"NIL"
+    if part.disposition is not None:
+        disposition = b"(%b %b)" % (string(part.disposition), _parameters(part.disposition_parameters))
+    languages = b"NIL"
+    if part.languages:
+        languages = b"(" + b" ".join(map(string, part.languages)) + b")"
+    return b" ".join((disposition, languages, nstring(part.location)))
+
+
+def summarise(content: bytes) -> Summary:
+    """All that can be said about a message without keeping it open. Never raises."""
+    root = structure.parse(content)
+    header = content[slice(*root.header)]
+    found = _last_values(header)
+    extract, complete = text.text_of(content, root, MAX_TEXT)
+    ids = headers.message_ids(found.get(b"message-id", b""))
+    return Summary(
+        size=len(content),
+        header=header,
+        envelope=_envelope(found),
+        body=body(content, root, extended=False),
+        body_structure=body(content, root, extended=True),
+        parts=structure.pack(root),
+        message_id=ids[0] if ids else "",
+        sent=dates.sent(found.get(b"date", b"")) or 0,
+        subject=headers.decode(found.get(b"subject", b"")),
+        from_=headers.decode(found.get(b"from", b"")),
+        to=headers.decode(found.get(b"to", b"")),
+        cc=headers.decode(found.get(b"cc", b"")),
+        bcc=headers.decode(found.get(b"bcc", b"")),
+        text=extract,
+        text_complete=complete,
+    )

@@ -1,0 +1,120 @@
+"""Address lists as ENVELOPE shows them (RFC 3501 section 7.4.2, RFC 5322 section 3.4).
+
+Apart because this is for display only: it reads tolerantly, as a person would, while every
+decision about who may write to whom rests on `mail.address`, which is strict. Anyone
+can write these bytes. Never raises, linear, at most MAX_ADDRESSES of one field. What is
+missing is named as Dovecot names it, since clients know those words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mail.tokens import Kind, Token, tokens
+
+MAX_ADDRESSES = 10_000
+"""Of one field; the rest is not listed (Dovecot CVE-2024-23184 was a long address list)."""
+
+
+class Entry(NamedTuple):
+    """One `address` of RFC 3501: None is NIL.
+
+    A group begins with an entry whose host is None and whose mailbox is its name, and ends
+    with one that is all None.
+    """
+
+    name: bytes | None
+    route: bytes | None
+    mailbox: bytes | None
+    host: bytes | None
+
+
+GROUP_END = Entry(None, None, None, None)
+
+
+def parse(value: bytes) -> list[Entry]:
+    """Read the value of From, To, Cc and so on; raw bytes, encoded words left as they are."""
+    found: list[Entry] = []
+    item: list[Token] = []
+    in_group = in_angle = False
+    for token in tokens(value):
+        special = token.text if token.kind is Kind.SPECIAL else b""
+        if special in (b"<", b">"):
+            in_angle = special == b"<"
+            item.append(token)
+        elif special == b":" and not in_angle and not in_group:
+            found.append(Entry(None, None, _phrase(item), None))
+            item, in_group = [], True
+        elif (special == b"," and not _in_route(item, in_angle)) or (special == b";" and in_group):
+            found += _entry(item)
+            item, in_angle = [], False
+            if special == b";":
+                found.append(GROUP_END)
+                in_group = False
+        else:
+            item.append(token)
+        if len(found) >= MAX_ADDRESSES:
+            break
+    else:
+        found += _entry(item)
+    if in_group:
+        found.append(GROUP_END)
+    return found
+
+
+def _in_route(item: Sequence[Token], in_angle: bool) -> bool:
+    """RFC 5322 section 4.4: `<@a,@b:c@d>`; a comma in angle brackets counts only there."""
+    if not in_angle:
+        return False
+    for before, token in zip(reversed(item[:-1]), reversed(item), strict=False):
+        if before.text == b"<" and before.kind is Kind.SPECIAL:
+            return token.text == b"@"
+    return False
+
+
+def _phrase(item: Sequence[Token]) -> bytes:
+    return b" ".join(token.text for token in item if token.kind in (Kind.ATOM, Kind.QUOTED))
+
+
+def _entry(item: Sequence[Token]) -> list[Entry]:
+    """The one address that lies between two separators, or none."""
+    words = [token for token in item if token.kind is not Kind.COMMENT]
+    if not words:
+        return []
+    angle = next((i for i, t in enumerate(words) if t.text == b"<" and t.kind is Kind.SPECIAL), None)
+    if angle is None:
+        comments = [token.text for token in item if token.kind is Kind.COMMENT]
+        mailbox, host = _addr_spec(words)
+        return [Entry((comments[-1] if comments else None) or None, None, mailbox, host)]
+    route, inside = None, words[angle + 1 :]
+    close = next((i for i, t in enumerate(inside) if t.text == b">" and t.kind is Kind.SPECIAL), None)
+    inside = inside[:close]
+    colon = next((i for i, t in enumerate(inside) if t.text == b":" and t.kind is Kind.SPECIAL), None)
+    if colon is not None and inside[0].text == b"@":
+        route = b"".join(token.text for token in inside[:colon])
+        inside = inside[colon + 1 :]
+    mailbox, host = _addr_spec(inside)
+    if close is None:
+        host = b"SYNTAX_ERROR"
+    return [Entry(_phrase(words[:angle]) or None, route, mailbox, host)]
+
+
+def _addr_spec(words: Sequence[Token]) -> tuple[bytes, bytes]:
+    """local-part "@" domain; obs-local-part may have white space around its dots."""
+    at = next((i for i, t in enumerate(words) if t.text == b"@" and t.kind is Kind.SPECIAL), None)
+    local = _run(words if at is None else words[:at])
+    domain = b"" if at is None else _run(words[at + 1 :])
+    return local or b"MISSING_MAILBOX", domain or b"MISSING_DOMAIN"
+
+
+def _run(words: Sequence[Token]) -> bytes:
+    """The first dot-atom, quoted string or literal, joined over white space around dots."""
+    joined = b""
+    for token in words:
+        if token.kind not in (Kind.ATOM, Kind.QUOTED, Kind.LITERAL):
+            break
+        if joined and not joined.endswith(b".") and not token.text.startswith(b"."):
+            break
+        joined += token.text
+    return joined
