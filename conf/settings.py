@@ -15,6 +15,8 @@ from typing import Any
 
 from conf.values import Endpoint, Network
 
+FOLDER_KINDS = ("inbox", "sent", "drafts", "trash", "junk", "archive", "other")
+
 
 def setting(
     prose: str,
@@ -194,13 +196,6 @@ class Outbound:
         "Mail for a domain without a route comes back to its sender.",
         (),
     )
-    give_up_after_hours: int = setting(
-        "How long delivery is tried before the message comes back to its sender.",
-        "RFC 5321 section 4.5.4.1 asks for four to five days; here a person waits for an answer.",
-        48,
-        least=1,
-        most=240,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +270,7 @@ class Retention:
         example={"junk": 30},
         least=1,
         most=3660,
-        choices=("inbox", "sent", "drafts", "trash", "junk", "archive", "other"),
+        choices=FOLDER_KINDS,
     )
     tick_minutes: int = setting(
         "How often expired files are removed.",
@@ -330,22 +325,29 @@ class Neighbours:
 class Throttle:
     """How often one may guess."""
 
-    account_failures: int = setting(
-        "Failed log-ins for one account within the window before it must wait.",
-        "A person mistypes a few times; a guesser needs thousands.",
+    per_pair: int = setting(
+        "Wrong passwords for one account from one address within the window before it must wait.",
+        "A person mistypes a few times; a guesser needs thousands, and shuts out only himself.",
         10,
         least=1,
         most=1000,
     )
-    peer_failures: int = setting(
-        "Failed log-ins from one address within the window before it must wait.",
-        "An office behind one address has many people.",
-        50,
+    per_account: int = setting(
+        "Wrong passwords for one account from all addresses together.",
+        "Many guessers together must be slow too, but must not lock the owner out for a slip.",
+        30,
         least=1,
-        most=100_000,
+        most=10_000,
+    )
+    per_address: int = setting(
+        "Wrong passwords from one address for all accounts together.",
+        "An office behind one address has many people.",
+        30,
+        least=1,
+        most=10_000,
     )
     window_minutes: int = setting(
-        "The window; nothing counts longer than this.",
+        "The window; nobody waits longer than this.",
         "Long enough to make guessing hopeless, short enough for a person to wait.",
         15,
         least=1,
@@ -371,10 +373,17 @@ class Imap:
         least=1,
         most=1024,
     )
+    connections: int = setting(
+        "Open connections of one worker; more are turned away.",
+        "Each takes some memory; this bounds it.",
+        10_000,
+        least=1,
+        most=1_000_000,
+    )
     connections_per_address: int = setting(
-        "Connections from one address to one worker.",
+        "Open connections from one address to one worker.",
         "Clients open about five each; an office behind one address has many.",
-        200,
+        50,
         least=1,
         most=100_000,
     )
@@ -404,6 +413,27 @@ class Smtp:
         300,
         least=60,
         most=3600,
+    )
+    connections: int = setting(
+        "Open connections of one door and worker; more are turned away.",
+        "Each takes some memory; this bounds it.",
+        1000,
+        least=1,
+        most=1_000_000,
+    )
+    connections_per_address: int = setting(
+        "Open connections from one address to one door and worker.",
+        "The organisation's own server opens several at once.",
+        50,
+        least=1,
+        most=100_000,
+    )
+    in_flight_mb: int = setting(
+        "Messages that one worker receives and stores at the same time, in MB together.",
+        "Memory is bounded by it; who comes too many is told to try again (452).",
+        512,
+        least=64,
+        most=65_536,
     )
 
 
