@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,14 +31,12 @@ def dovecot_server(*, encrypted: bool, relay: bool = False) -> Iterator[Server]:
                     tls=(certificate, key), settings=_SETTINGS)
         )  # fmt: skip
         ingest, hello, recipient = (peer.host, peer.lmtp), b"LHLO", "ann"
-        waiting: Callable[[], int] = lambda: 0
         name = "Dovecot mail_crypt" if encrypted else "Dovecot plain"
         if relay:
             front = stack.enter_context(postfix(("lmtp", peer.host, peer.lmtp)))
             ingest, hello, recipient = (front.host, front.smtp), b"EHLO", "ann@bench.test"
-            waiting = front.waiting
             name = "Postfix → " + name
-        yield Server(
+        server = Server(
             name=name,
             imap=(peer.host, peer.imaps),
             context=ssl.create_default_context(cafile=str(certificate)),
@@ -48,8 +46,10 @@ def dovecot_server(*, encrypted: bool, relay: bool = False) -> Iterator[Server]:
             hello=hello,
             recipient=recipient,
             pid=peer.pid,
-            waiting=waiting,
         )
+        if relay:
+            server.waiting = front.waiting
+        yield server
 
 
 def _certificate(directory: Path) -> tuple[Path, Path]:
