@@ -11,6 +11,7 @@ for it. RFC 5321, 1870 (SIZE), 3207 (STARTTLS), 6152 (8BITMIME), 6531 (SMTPUTF8)
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 from collections.abc import Sequence
@@ -85,9 +86,13 @@ class Connection:
         if isinstance(mail, Answer):
             return [mail] * len(recipients)
         answers: list[Answer] = []
-        for start in range(0, len(recipients), _RECIPIENTS_AT_ONCE):
-            batch = recipients[start : start + _RECIPIENTS_AT_ONCE]
-            answers += await self._transaction(smtp, mail, batch, content)
+        try:
+            for start in range(0, len(recipients), _RECIPIENTS_AT_ONCE):
+                batch = recipients[start : start + _RECIPIENTS_AT_ONCE]
+                answers += await self._transaction(smtp, mail, batch, content)
+        except asyncio.CancelledError:
+            smtp.close()  # in the middle of a dialogue: nothing polite can be said any more
+            raise
         return answers
 
     async def close(self) -> None:

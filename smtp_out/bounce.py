@@ -30,7 +30,7 @@ _MOST_HEADER = 64 * 1024
 _MOST_TEXT = 16 * 1024
 _LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 _ANY_BREAK = re.compile(rb"\r\n|\r|\n")
-_MESSAGE_ID = re.compile(r"[!#-;=?A-Z\[\]^-~]{1,250}")  # printable, no space, no angle bracket
+_MESSAGE_ID = re.compile(r"[!#-;=?-\[\]-~]{1,250}")  # printable, no space, quote or angle bracket
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NOT_IN_ADDRESS = re.compile(r"[\x00-\x20<>,;:\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
