@@ -58,15 +58,15 @@ class Rules:
 
 
 def decide(
-    sizes: Sequence[int], sender: Address, recipients: Sequence[Address], rules: Rules, now: int
+    load: Allowance, sender: Address, recipients: Sequence[Address], rules: Rules, now: int
 ) -> Decision:
-    """Judge attachments of these decoded sizes (octets each) for every recipient.
+    """Judge a message's `load`, its attachments and their decoded octets, for every recipient.
 
     The message is one: what is too much for one recipient is refused for all, naming them.
     """
     for rule, reason, actual, limit_of, sentence in (
-        ("P10 count", Reason.TOO_MANY_ATTACHMENTS, len(sizes), _count, _count_sentence),
-        ("P10 size", Reason.TOO_LARGE, sum(sizes), _octets, _size_sentence),
+        ("P10 count", Reason.TOO_MANY_ATTACHMENTS, load.count, _count, _count_sentence),
+        ("P10 size", Reason.TOO_LARGE, load.octets, _octets, _size_sentence),
     ):
         limits = {r: limit_of(rules.allowance(sender, r, now)) for r in recipients}
         over = {r: limit for r, limit in limits.items() if actual > limit}

@@ -22,6 +22,8 @@ class Submission:
     outside: Sequence[Address]  # the organisation's addresses, relayed by smtp_out
     content: bytes  # what recipients get: separators mended, Bcc removed
     sent_copy: bytes  # what the sender keeps: the same with Bcc
+    fingerprint: bytes  # SHA-256 of the octets that the client sent, before anything was added:
+    # by this a repetition is known, since Received, Date and Message-ID are new each time
 
 
 class Receipt(Protocol):
