@@ -108,17 +108,25 @@ class Delivery:
         return await (await self.prepare(to, return_path, content, trace)).commit()
 
     async def prepare(
-        self, to: Sequence[Destination], return_path: str, content: bytes, trace: bytes = b""
+        self,
+        to: Sequence[Destination],
+        return_path: str,
+        content: bytes,
+        trace: bytes = b"",
+        *,
+        fingerprint: bytes | None = None,
     ) -> Prepared:
         """Seal and write for all of them, or for none: Unavailable.
 
-        `content` is what the peer sent, `trace` is put before it. Nothing is visible to any
-        reader until `commit`.
+        `content` is what the peer sent, `trace` is put before it. Where more than a trace was
+        added, `fingerprint` is the SHA-256 of what the peer sent, by which a repetition is known.
+        Nothing is visible to any reader until `commit`.
         """
         unlike = {destination.account_id: destination for destination in to}
         whole = trace + content if trace else content
         drafts: list[_Draft] = []
-        begin = partial(self._begin, list(unlike.values()), return_path, content, whole, drafts)
+        known_by = partial(_known_by, fingerprint, content)
+        begin = partial(self._begin, list(unlike.values()), return_path, known_by, whole, drafts)
         try:
             sealed_summaries = await self._in_lane(begin)
             for draft, destination in zip(drafts, unlike.values(), strict=True):
@@ -136,12 +144,12 @@ class Delivery:
         self,
         to: Iterable[Destination],
         return_path: str,
-        content: bytes,
+        known_by: Callable[[], bytes],
         whole: bytes,
         drafts: list[_Draft],
     ) -> dict[str, bytes]:
         """On a thread: claim every marker; write what is small. The sealed summaries by account."""
-        digest = hashlib.sha256(content).digest()
+        digest = known_by()
         packed = summaries.pack(summaries.material(self._summarise(whole), whole))
         sealed: dict[str, bytes] = {}
         now = self._clock()
@@ -229,6 +237,10 @@ class Receipt:
         """The peer vanished before its 250: its repetition is to be recognised."""
         for draft in self._drafts:
             draft.marker.let_go()
+
+
+def _known_by(fingerprint: bytes | None, content: bytes) -> bytes:
+    return hashlib.sha256(content).digest() if fingerprint is None else fingerprint
 
 
 def _finish(draft: _Draft, sealed_summary: bytes) -> None:
