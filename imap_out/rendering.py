@@ -8,6 +8,8 @@ extend a response (CR, LF, a quote, a NUL) leaves as a literal or loses it, neve
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mail import addresses, dates, headers, structure, text
 from mail.structure import Part
@@ -25,10 +27,10 @@ MAX_TEXT = 256 * 1024
 # RFC 3501 section 9: quoted holds TEXT-CHAR, which is 7-bit without NUL, CR and LF.
 _NOT_QUOTED = re.compile(rb"[\x80-\xff\r\n\0]")
 _SPECIAL = re.compile(rb'(["\\])')
+_WHITE = re.compile(rb"[ \t]+")
 
-_TEXT_FIELDS = (b"date", b"subject", b"in-reply-to", b"message-id")
-_ADDRESS_FIELDS = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
-_ENVELOPE_FIELDS = frozenset(_TEXT_FIELDS + _ADDRESS_FIELDS)
+_TEXT_FIELDS = frozenset((b"date", b"subject", b"in-reply-to", b"message-id"))
+_ADDRESS_FIELDS = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 
 
 def string(value: bytes) -> bytes:
@@ -51,42 +53,58 @@ def nstring(value: bytes | None) -> bytes:
 
 def envelope(header_block: bytes) -> bytes:
     """ENVELOPE of a header block, parentheses included."""
-    return _envelope(_last_values(header_block))
+    return _envelope(_found(header_block))
 
 
-def _last_values(header_block: bytes) -> dict[bytes, bytes]:
-    """RFC 5322 section 3.6 allows each of these once; of several the last counts."""
-    found: dict[bytes, bytes] = {}
+class _Found(NamedTuple):
+    """The fields of ENVELOPE, names lower-case. Address fields may repeat; RFC 5322 section
+    3.6 forbids it, mailers do it, and a recipient must not be hidden by it. Of the others
+    the last counts, as in Dovecot."""
+
+    texts: dict[bytes, bytes]
+    lists: dict[bytes, list[bytes]]
+
+    def decoded(self, name: bytes) -> str:
+        """For SEARCH: the decoded values, several joined by a line end."""
+        return "\n".join(map(headers.decode, self.lists.get(name, ())))
+
+
+def _found(header_block: bytes) -> _Found:
+    found = _Found({}, {})
     for field in headers.fields(header_block):
         name = field.name.lower()
-        if name in _ENVELOPE_FIELDS:
-            found[name] = field.value[:MAX_VALUE]
+        if name in _TEXT_FIELDS:
+            found.texts[name] = field.value[:MAX_VALUE]
+        elif name in _ADDRESS_FIELDS:
+            found.lists.setdefault(name, []).append(field.value[:MAX_VALUE])
     return found
 
 
-def _envelope(found: dict[bytes, bytes]) -> bytes:
-    lists = {name: _addresses(found[name]) for name in _ADDRESS_FIELDS if name in found}
-    from_ = lists.get(b"from", b"NIL")
+def _envelope(found: _Found) -> bytes:
+    shown = {name: _addresses(values) for name, values in found.lists.items()}
+    subject = found.texts.get(b"subject")
+    from_ = shown.get(b"from", b"NIL")
     parts = (
-        nstring(found.get(b"date")),
-        nstring(found.get(b"subject")),
+        nstring(found.texts.get(b"date")),
+        nstring(None if subject is None else _WHITE.sub(b" ", subject)),
         from_,
         # RFC 3501 7.4.2: without Sender or Reply-To (or with an empty one) they are From's.
-        from_ if lists.get(b"sender", b"NIL") == b"NIL" else lists[b"sender"],
-        from_ if lists.get(b"reply-to", b"NIL") == b"NIL" else lists[b"reply-to"],
-        lists.get(b"to", b"NIL"),
-        lists.get(b"cc", b"NIL"),
-        lists.get(b"bcc", b"NIL"),
-        nstring(found.get(b"in-reply-to")),
-        nstring(found.get(b"message-id")),
+        from_ if shown.get(b"sender", b"NIL") == b"NIL" else shown[b"sender"],
+        from_ if shown.get(b"reply-to", b"NIL") == b"NIL" else shown[b"reply-to"],
+        shown.get(b"to", b"NIL"),
+        shown.get(b"cc", b"NIL"),
+        shown.get(b"bcc", b"NIL"),
+        nstring(found.texts.get(b"in-reply-to")),
+        nstring(found.texts.get(b"message-id")),
     )
     return b"(" + b" ".join(parts) + b")"
 
 
-def _addresses(value: bytes) -> bytes:
-    entries = addresses.parse(value)
+def _addresses(values: Sequence[bytes]) -> bytes:
+    entries = [entry for value in values for entry in addresses.parse(value)]
     if not entries:
         return b"NIL"
+    entries = entries[: addresses.MAX_ADDRESSES]
     return b"(%b)" % b"".join(b"(%b %b %b %b)" % tuple(map(nstring, entry)) for entry in entries)
 
 
@@ -103,7 +121,8 @@ def body(content: bytes, part: Part, extended: bool) -> bytes:
 
 def _multipart(content: bytes, part: Part, extended: bool) -> bytes:
     # The grammar wants at least one part; Dovecot too shows an empty text for none.
-    inner = b"".join(body(content, child, extended) for child in part.children) or _NO_PARTS
+    inner = b"".join(body(content, child, extended) for child in part.children)
+    inner = inner or body(content, _NO_PART, extended)
     shown = b"(" + inner + b" " + string(part.subtype)
     if extended:
         parameters = _parameters(part.parameters)
@@ -111,11 +130,13 @@ def _multipart(content: bytes, part: Part, extended: bool) -> bytes:
     return shown + b")"
 
 
-_NO_PARTS = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)'
+_NO_PART = Part((0, 0), (0, 0))
 
 
 def _single(content: bytes, part: Part, extended: bool) -> bytes:
     kind, subtype = part.type, part.subtype
+    if part.message is not None:  # media-message: RFC 3501 section 9 has these words as constants
+        kind, subtype = kind.lower(), subtype.lower()
     is_text = kind.lower() == b"text"
     parameters = part.parameters
     if is_text and part.parameter(b"charset") is None:
@@ -163,9 +184,9 @@ def summarise(content: bytes) -> Summary:
     """All that can be said about a message without keeping it open. Never raises."""
     root = structure.parse(content)
     header = content[slice(*root.header)]
-    found = _last_values(header)
+    found = _found(header)
     extract, complete = text.text_of(content, root, MAX_TEXT)
-    ids = headers.message_ids(found.get(b"message-id", b""))
+    ids = headers.message_ids(found.texts.get(b"message-id", b""))
     return Summary(
         size=len(content),
         header=header,
@@ -174,12 +195,12 @@ def summarise(content: bytes) -> Summary:
         body_structure=body(content, root, extended=True),
         parts=structure.pack(root),
         message_id=ids[0] if ids else "",
-        sent=dates.sent(found.get(b"date", b"")) or 0,
-        subject=headers.decode(found.get(b"subject", b"")),
-        from_=headers.decode(found.get(b"from", b"")),
-        to=headers.decode(found.get(b"to", b"")),
-        cc=headers.decode(found.get(b"cc", b"")),
-        bcc=headers.decode(found.get(b"bcc", b"")),
+        sent=dates.sent(found.texts.get(b"date", b"")) or 0,
+        subject=headers.decode(found.texts.get(b"subject", b"")),
+        from_=found.decoded(b"from"),
+        to=found.decoded(b"to"),
+        cc=found.decoded(b"cc"),
+        bcc=found.decoded(b"bcc"),
         text=extract,
         text_complete=complete,
     )

@@ -47,7 +47,7 @@ def parse(value: bytes) -> list[Entry]:
             found.append(Entry(None, None, _phrase(item), None))
             item, in_group = [], True
         elif (special == b"," and not _in_route(item, in_angle)) or (special == b";" and in_group):
-            found += _entry(item)
+            found += _entry(value, item)
             item, in_angle = [], False
             if special == b";":
                 found.append(GROUP_END)
@@ -57,7 +57,7 @@ def parse(value: bytes) -> list[Entry]:
         if len(found) >= MAX_ADDRESSES:
             break
     else:
-        found += _entry(item)
+        found += _entry(value, item)
     if in_group:
         found.append(GROUP_END)
     return found
@@ -77,7 +77,15 @@ def _phrase(item: Sequence[Token]) -> bytes:
     return b" ".join(token.text for token in item if token.kind in (Kind.ATOM, Kind.QUOTED))
 
 
-def _entry(item: Sequence[Token]) -> list[Entry]:
+def _name(value: bytes, words: Sequence[Token]) -> bytes:
+    """A display name; one that is no phrase, `a@b <c@d>`, is shown as it was written, so
+    that a person sees both addresses."""
+    if all(token.kind in (Kind.ATOM, Kind.QUOTED) for token in words):
+        return _phrase(words)
+    return b" ".join(value[words[0].start : words[-1].end].split())
+
+
+def _entry(value: bytes, item: Sequence[Token]) -> list[Entry]:
     """The one address that lies between two separators, or none."""
     words = [token for token in item if token.kind is not Kind.COMMENT]
     if not words:
@@ -95,9 +103,9 @@ def _entry(item: Sequence[Token]) -> list[Entry]:
         route = b"".join(token.text for token in inside[:colon])
         inside = inside[colon + 1 :]
     mailbox, host = _addr_spec(inside)
-    if close is None:
-        host = b"SYNTAX_ERROR"
-    return [Entry(_phrase(words[:angle]) or None, route, mailbox, host)]
+    if close is None or not _is_addr_spec(inside):
+        host = b"SYNTAX_ERROR"  # rather than a host that mail to this address might not go to
+    return [Entry(_name(value, words[:angle]) or None, route, mailbox, host)]
 
 
 def _addr_spec(words: Sequence[Token]) -> tuple[bytes, bytes]:
@@ -106,6 +114,15 @@ def _addr_spec(words: Sequence[Token]) -> tuple[bytes, bytes]:
     local = _run(words if at is None else words[:at])
     domain = b"" if at is None else _run(words[at + 1 :])
     return local or b"MISSING_MAILBOX", domain or b"MISSING_DOMAIN"
+
+
+def _is_addr_spec(words: Sequence[Token]) -> bool:
+    """Whether there is nothing but words, dots and at most one "@"."""
+    specials = [token.text for token in words if token.kind in (Kind.SPECIAL, Kind.OTHER)]
+    at = next((i for i, t in enumerate(words) if t.text == b"@" and t.kind is Kind.SPECIAL), len(words))
+    return specials in ([], [b"@"]) and all(
+        len(_run(half)) == sum(len(token.text) for token in half) for half in (words[:at], words[at + 1 :])
+    )
 
 
 def _run(words: Sequence[Token]) -> bytes:

@@ -24,7 +24,6 @@ MAX_MESSAGE_IDS = 1000
 
 # RFC 5322 section 2.2: field-name is printable US-ASCII without ":"; section 2.2.3 folding.
 _FIELD = re.compile(rb"^([!-9;-~]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE)
-_FOLD = re.compile(rb"[ \t]*+\r?\n[ \t]++|\r?\n")
 _MESSAGE_ID = re.compile(rb"<\s*+([^<>\s][^<>]*+)>")
 
 # RFC 2047 section 2; the language of RFC 2231 section 5 is dropped.
@@ -59,10 +58,11 @@ def values(block: bytes, name: bytes) -> list[bytes]:
 
 
 def unfolded(raw: bytes) -> bytes:
-    """One line: each fold becomes one space, ends are trimmed (RFC 5322 section 2.2.3)."""
+    """One line: RFC 5322 section 2.2.3 removes the line ends and keeps what they folded at;
+    white space at both ends goes."""
     if b"\n" in raw:
-        raw = _FOLD.sub(b" ", raw.strip())
-    return raw.strip(b" \t\r\n")
+        raw = raw.replace(b"\r\n", b"").replace(b"\n", b"")
+    return raw.strip(b" \t\r")
 
 
 def decode(value: bytes) -> str:

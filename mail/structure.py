@@ -75,10 +75,9 @@ class Part:
 
     @property
     def is_multipart(self) -> bool:
-        """Has numbered parts below it, or would have if it were not empty."""
-        return bool(self.children) or (
-            self.type.lower() == b"multipart" and self.parameter(b"boundary") is not None
-        )
+        """Its parts are numbered below it; without any (no boundary, or an empty body) it
+        has no part 1, as in Dovecot."""
+        return self.type.lower() == b"multipart"
 
 
 def parse(content: bytes, limits: Limits | None = None) -> Part:
@@ -220,7 +219,10 @@ class _Reading:
             children = tuple(self._children(boundary, body_start, depth, digests))
         elif embeds:
             message = self.entity(body_start, depth + 1, digest=False)
-        end = self._body_end(body_start)
+        # The empty line that ends the header of a last, empty part is that part's, even if a
+        # boundary follows at once; so whatever holds the part holds that line too.
+        inner = message.body[1] if message else children[-1].body[1] if children else 0
+        end = max(self._body_end(body_start), inner)
         lines = self._lines_before(end) - first_line
         return replace(part, body=(body_start, end), lines=lines, children=children, message=message)
 
@@ -256,7 +258,11 @@ class _Reading:
         block_end = min(end, start + self.limits.max_header_bytes)
         raw: dict[bytes, bytes] = {}
         for match in _CONTENT_FIELD.finditer(self.content[start:block_end]):
-            raw.setdefault(match[1].lower(), match[2])
+            name = match[1].lower()
+            # A second Content-Disposition counts when the first has no parameters: mailers
+            # add a bare one in front, and a file name must not hide behind it.
+            if name not in raw or (name == b"disposition" and b";" not in raw[name]):
+                raw[name] = match[2]
         if not raw:
             header = (start, end)
             return (

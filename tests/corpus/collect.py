@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from dataclasses import dataclass
@@ -37,10 +38,6 @@ KINDS: dict[str, re.Pattern[bytes]] = {
         rb"^content-type:\s*multipart/.*^content-type:\s*multipart/", re.I | re.M | re.S
     ),
     "8-bit header": re.compile(rb"\A(?:[^\n]+\n)*?[^\n]*[\x80-\xff]"),
-    "broken charset": re.compile(
-        rb"=\?(?:unknown|x-|default|gb18?|dsfd|ansi|cp-)[^?]*\?|charset=\"?(?:unknown|x-|default|ansi|iso-8859-1[\"; ])",
-        re.I,
-    ),
     "encoded words": re.compile(rb"=\?[^?\s]+\?[bq]\?", re.I),
     "RFC 2231 name": re.compile(rb"^[ \t]*(?:[a-z-]+:.*)?;?\s*(?:file)?name\*(?:0\*?)?=", re.I | re.M),
     "PGP/MIME": re.compile(rb"application/pgp-(?:encrypted|signature)", re.I),
@@ -61,8 +58,26 @@ class Sample:
     content: bytes
 
     @property
+    def short(self) -> str:
+        """Package, last directory and file name: enough to tell them apart."""
+        return "/".join((self.key.split("/")[0], *self.key.split("/")[-2:]))
+
+    @property
     def kinds(self) -> set[str]:
-        return {kind for kind, pattern in KINDS.items() if pattern.search(self.content)}
+        found = {kind for kind, pattern in KINDS.items() if pattern.search(self.content)}
+        return found | ({"broken charset"} if _broken_charset(self.content) else set())
+
+
+def _broken_charset(content: bytes) -> bool:
+    """Names a charset that Python does not know, or whose rules its own text breaks."""
+    for name in re.findall(rb"""charset\s*=\s*["']?([^\s"';]+)|=\?([^?\s]+)\?[bq]\?""", content, re.I):
+        try:
+            codec = codecs.lookup((name[0] or name[1]).decode("ascii", "replace"))
+        except (LookupError, ValueError):
+            return True
+        if codec.name == "ascii" and not content.isascii():
+            return True
+    return False
 
 
 @cache
