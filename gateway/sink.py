@@ -17,7 +17,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import re
 import signal
 import ssl
 import time
@@ -30,7 +29,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from mail.address import Address
 from mail.errors import Refusal
 
-_LONE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _LONGEST_LINE = 1024 * 1024  # real mail has lines above 998 octets, and the sink is for looking
 _serial = itertools.count()
 
@@ -78,7 +76,8 @@ class _Mailbox:
         self, _peer: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         content = bytes(envelope.original_content or b"")
-        if _LONE.search(content):
+        pairs = content.count(b"\r\n")
+        if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
             # SMTP smuggling: a message with two readings is nobody's message.
             return "554 5.6.0 Bare CR or LF in the message"
         sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")

@@ -109,9 +109,12 @@ async def _converse(script: Script, reader: asyncio.StreamReader, writer: asynci
             return
 
 
+Dialogue = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
 @contextlib.asynccontextmanager
-async def target(script: Script) -> AsyncIterator[Script]:
-    """The scripted next hop, listening on `script.port` of 127.0.0.1."""
+async def serving(dialogue: Dialogue, port: int = 0) -> AsyncIterator[int]:
+    """A server on 127.0.0.1 that leaves nothing open behind; the port it has."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,22 +122,30 @@ async def target(script: Script) -> AsyncIterator[Script]:
         assert task is not None
         tasks.add(task)
         try:
-            await _converse(script, reader, writer)
+            await dialogue(reader, writer)
         except (ConnectionError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
             tasks.discard(task)
-            writer.close()
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", script.port, limit=1 << 24)
-    script.port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(accept, "127.0.0.1", port, limit=1 << 24)
     try:
-        yield script
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
         for task in list(tasks):
             task.cancel()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def target(script: Script) -> AsyncIterator[Script]:
+    """The scripted next hop, listening on `script.port` of 127.0.0.1."""
+    async with serving(
+        lambda reader, writer: _converse(script, reader, writer), script.port
+    ) as script.port:
+        yield script
 
 
 @dataclass(frozen=True)

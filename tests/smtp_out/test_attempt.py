@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from mail.address import Address
 from smtp_out.answer import Answer
-from smtp_out.attempt import Connection, Timeouts, flaw
+from smtp_out.attempt import Connection, Timeouts, flaw, stuffed
 from smtp_out.routes import Route, Tls
-from tests.smtp_out.peers import DROP, HANG, Script, certificates, complete, target
+from tests.smtp_out.peers import DROP, HANG, Script, certificates, complete, serving, target
 
 MESSAGE = b"From: ann@acme.test\r\nSubject: hello\r\n\r\nOne line.\r\n"
 QUICK = Timeouts(connect=5, command=5, data=5)
@@ -81,6 +82,59 @@ def test_dots_are_stuffed() -> None:
     body = b"Subject: dots\r\n\r\n.\r\n..\r\n.a\r\nb.\r\n"
     send(script, body)
     assert script.messages == [b"Subject: dots\r\n\r\n..\r\n...\r\n..a\r\nb.\r\n"]
+
+
+@pytest.mark.parametrize("start", range(-4, 5))
+def test_dots_at_the_seam_of_two_pieces(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smtp_out.attempt._PIECE", 16)
+    content = b"A: b\r\n\r\n" + b"x" * (8 + start) + b"\r\n.\r\n..z\r\n" + b"." * 40 + b"\r\n.end"
+    sent = b"".join(stuffed(content))
+    assert sent.endswith(b"\r\n..end\r\n.\r\n")
+    lines = sent.removesuffix(b".\r\n").split(b"\r\n")
+    assert b"\r\n".join(line.removeprefix(b".") for line in lines) == content + b"\r\n"
+
+
+def test_a_refusal_in_the_middle_of_data_is_heard() -> None:
+    async def run() -> list[Answer]:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 x\r\n")
+            for answer in (b"250 x", b"250 ok", b"250 ok", b"354 go on"):
+                await reader.readline()
+                writer.write(answer + b"\r\n")
+            await reader.read(1000)
+            writer.write(b"552 5.3.4 that is enough\r\n")
+            while not (await reader.read(1 << 16)).endswith(b"QUIT\r\n"):
+                pass
+
+        async with serving(refuse) as port:
+            connection = Connection(Route("127.0.0.1", port, Tls.NONE), "gateway.test", QUICK)
+            content = MESSAGE + b"x" * 76 * 100_000 + b"\r\n"
+            answers = await connection.send("", [Address.parse("a@x.test")], content)
+            await connection.close()
+            return answers
+
+    assert statuses(complete(run())) == ["5.3.4"]
+
+
+def test_a_peer_that_stops_reading_is_left_in_time() -> None:
+    async def run() -> tuple[list[Answer], float]:
+        async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 x\r\n")
+            for answer in (b"250 x", b"250 ok", b"250 ok", b"354 go on"):
+                await reader.readline()
+                writer.write(answer + b"\r\n")
+            await asyncio.sleep(60)
+
+        async with serving(stall) as port:
+            timeouts = Timeouts(connect=1, command=1, data=-152.5)  # 152.6 are for the message's size
+            connection = Connection(Route("127.0.0.1", port, Tls.NONE), "gateway.test", timeouts)
+            started = time.monotonic()
+            answers = await connection.send("", [Address.parse("a@x.test")], MESSAGE + b"x" * 10_000_000)
+            return answers, time.monotonic() - started
+
+    answers, seconds = complete(run())
+    assert statuses(answers) == ["4.4.2"]
+    assert seconds < 1.5
 
 
 @given(st.lists(st.binary(max_size=6).map(lambda b: b.translate(None, b"\r\n\0")), max_size=8))
