@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sink import Settings, main, start
-from tests.smtp_out.peers import certificates, complete
+from tests.smtp_out.peers import certificates
 
 MESSAGE = b"Subject: hello\r\n\r\n.One\r\n..\r\n" + b"x" * 5000 + b"\r\n"
 ANN = "ann@acme.test"
@@ -38,7 +38,7 @@ def visit(what: Settings, client: Callable[[smtplib.SMTP], None]) -> list[bytes]
         finally:
             server.close()
 
-    complete(run())
+    asyncio.run(run())
     assert not list((what.maildir / "tmp").iterdir())
     return [path.read_bytes() for path in sorted((what.maildir / "new").iterdir())]
 

@@ -8,10 +8,9 @@ import datetime
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,13 +22,6 @@ from mail.errors import Unavailable
 from mail.outbound import Item, Outcome, Recipient
 
 HANG, DROP = "hang", "drop"
-Value = TypeVar("Value")
-
-
-def complete(coroutine: Coroutine[Any, Any, Value]) -> Value:
-    """Run it on a loop of its own: the main thread's is Twisted's and is running already."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, coroutine).result()
 
 
 @dataclass

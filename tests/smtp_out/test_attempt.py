@@ -13,7 +13,7 @@ from mail.address import Address
 from smtp_out.answer import Answer
 from smtp_out.attempt import Connection, Timeouts, flaw, stuffed
 from smtp_out.routes import Route, Tls
-from tests.smtp_out.peers import DROP, HANG, Script, certificates, complete, serving, target
+from tests.smtp_out.peers import DROP, HANG, Script, certificates, serving, target
 
 MESSAGE = b"From: ann@acme.test\r\nSubject: hello\r\n\r\nOne line.\r\n"
 QUICK = Timeouts(connect=5, command=5, data=5)
@@ -42,7 +42,7 @@ def send(
             finally:
                 await connection.close()
 
-    return complete(run())
+    return asyncio.run(run())
 
 
 def statuses(answers: Sequence[Answer]) -> list[str]:
@@ -113,7 +113,7 @@ def test_a_refusal_in_the_middle_of_data_is_heard() -> None:
             await connection.close()
             return answers
 
-    assert statuses(complete(run())) == ["5.3.4"]
+    assert statuses(asyncio.run(run())) == ["5.3.4"]
 
 
 def test_a_peer_that_stops_reading_is_left_in_time() -> None:
@@ -132,7 +132,7 @@ def test_a_peer_that_stops_reading_is_left_in_time() -> None:
             answers = await connection.send("", [Address.parse("a@x.test")], MESSAGE + b"x" * 10_000_000)
             return answers, time.monotonic() - started
 
-    answers, seconds = complete(run())
+    answers, seconds = asyncio.run(run())
     assert statuses(answers) == ["4.4.2"]
     assert seconds < 1.5
 
@@ -246,7 +246,7 @@ def test_nobody_listening_is_temporary() -> None:
         connection = Connection(Route("127.0.0.1", port, Tls.NONE), "gateway.test", QUICK)
         return await connection.send("", [Address.parse("a@x.test")], MESSAGE)
 
-    assert statuses(complete(run())) == ["4.4.1"]
+    assert statuses(asyncio.run(run())) == ["4.4.1"]
 
 
 def test_an_endless_reply_is_cut() -> None:

@@ -18,7 +18,7 @@ from smtp_out.attempt import Timeouts
 from smtp_out.bounce import Reporter
 from smtp_out.courier import Courier, Settings
 from smtp_out.routes import Route, Routes, Tls
-from tests.smtp_out.peers import HANG, Inbox, MemorySpool, Notes, Script, complete, item, target
+from tests.smtp_out.peers import HANG, Inbox, MemorySpool, Notes, Script, item, target
 
 MESSAGE = b"From: ann@acme.test\r\nMessage-ID: <one@acme.test>\r\nSubject: canary\r\n\r\nOne line.\r\n"
 REPORTER = Reporter("gateway.test", "support")
@@ -64,7 +64,7 @@ def against(script: Script, play: Callable[[Script], Coroutine[None, None, Bench
         async with target(script):
             return await play(script)
 
-    return complete(run())
+    return asyncio.run(run())
 
 
 def deliver(script: Script, of: Item, done: Callable[[Bench], object], **settings: object) -> Bench:
@@ -202,7 +202,7 @@ def test_each_domain_goes_its_own_way_and_one_that_hangs_holds_up_no_other() -> 
             await asyncio.gather(running, return_exceptions=True)
             return quick, bench
 
-    quick, bench = complete(run())
+    quick, bench = asyncio.run(run())
     assert quick.connections <= 2
     assert not bench.spool.claimed
 
@@ -339,7 +339,7 @@ def test_stopping_lets_what_is_under_way_finish_and_gives_the_rest_back() -> Non
             await running
             return bench, script
 
-    bench, script = complete(run())
+    bench, script = asyncio.run(run())
     assert (len(script.messages), len(bench.spool.items)) == (1, 3)
     assert not bench.spool.claimed
     assert len(bench.spool.released) == 3
@@ -355,7 +355,7 @@ def test_into_the_demos_own_sink(tmp_path: Path) -> None:
         server.close()
         return bench
 
-    bench = complete(run())
+    bench = asyncio.run(run())
     (kept,) = (tmp_path / "new").iterdir()
     assert kept.read_bytes().endswith(b"X-Envelope-To: <claims@example-health.test>\r\n" + MESSAGE)
     assert b"550 5.1.1 No such mailbox here" in bench.inbox.bounces[0][1]

@@ -17,7 +17,7 @@ from gateway.sink import start
 from mail.address import Address
 from mail.outbound import Outcome
 from tests.smtp_out.child import courier, opened
-from tests.smtp_out.peers import HANG, Script, complete, target
+from tests.smtp_out.peers import HANG, Script, target
 from tests.smtp_out.test_courier import MESSAGE, eventually
 
 CANARY = b"canary"
@@ -58,7 +58,7 @@ def test_into_the_sink_and_back_with_nothing_left(tmp_path: Path, inbox: Path) -
         await drain(root, server.sockets[0].getsockname()[1], inbox)
         server.close()
 
-    complete(run())
+    asyncio.run(run())
     (kept,) = (tmp_path / "sink/new").iterdir()
     assert kept.read_bytes().endswith(MESSAGE)
     (bounce,) = inbox.iterdir()
@@ -92,7 +92,7 @@ def test_a_deferral_is_on_record_and_survives_the_process(tmp_path: Path, inbox:
             assert len(script.messages) == 2
             assert script.transcript.count("RCPT TO:<a@x.test>") == 1
 
-    complete(run())
+    asyncio.run(run())
 
 
 async def killed(root: Path, script: Script, inbox: Path, when: str, *more: str) -> None:
@@ -125,7 +125,7 @@ def test_killed_in_mid_delivery_nothing_is_lost(tmp_path: Path, inbox: Path, ste
             await drain(root, script.port, inbox)
             assert script.messages == [MESSAGE]
 
-    complete(run())
+    asyncio.run(run())
     assert not list(inbox.iterdir())
 
 
@@ -139,7 +139,7 @@ def test_killed_between_the_bounce_and_its_record_it_bounces_again(tmp_path: Pat
             # The delivered one was on record before: nobody gets the mail twice.
             assert len(script.messages) == 1
 
-    complete(run())
+    asyncio.run(run())
     assert len(list(inbox.iterdir())) == 2
 
 
@@ -151,4 +151,4 @@ def test_nothing_readable_lies_in_the_spool_meanwhile(tmp_path: Path, inbox: Pat
             await killed(root, script, inbox, "END")
         assert not any(CANARY in path.read_bytes() for path in root.rglob("*") if path.is_file())
 
-    complete(run())
+    asyncio.run(run())
