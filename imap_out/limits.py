@@ -35,13 +35,12 @@ BEFORE_LOGIN = FramingLimits(
 class Limits:
     """The door's bounds. Times are seconds."""
 
-    append: int = 72 * MIB  # 50 MB of attachments in base64, and the text around them
     before_login: FramingLimits = BEFORE_LOGIN
     after_login: FramingLimits = field(
         default=FramingLimits(
             line=64 * KIB,  # 10,000 UIDs named one by one
             literals=1 * MIB,
-            append=72 * MIB,
+            append=72 * MIB,  # 50 MB of attachments in base64, and the text around them
             literal_count=1000,
             swallow=80 * MIB,  # an APPEND a little too large is answered, not hung up on
         )
@@ -55,7 +54,5 @@ class Limits:
     bad_commands: int = 20  # in a row, then BYE: nobody is listening to our answers
     backlog: int = 256 * KIB  # pipelined octets that wait; beyond it the transport is paused
     search_depth: int = 32  # CVE-2026-27857: nesting of parentheses, NOT and OR
-    opened_octets: int = 64 * MIB  # an opened message kept for the next partial FETCH
-    opened_seconds: float = 20
     connections: int = 10_000  # of this process
     connections_per_peer: int = 50  # one office behind one address; mail clients open five each

@@ -21,6 +21,9 @@ MAX_QUOTED = 1000
 MAX_VALUE = 64 * 1024
 """Of one string or address field in ENVELOPE; the header itself is served whole."""
 
+MAX_REPEATED = 100
+"""Fields of one name that are read: a hundred thousand To fields must not cost a second."""
+
 MAX_TEXT = 256 * 1024
 """Characters of decoded text kept for SEARCH in the summary."""
 
@@ -76,7 +79,9 @@ def _found(header_block: bytes) -> _Found:
         if name in _TEXT_FIELDS:
             found.texts[name] = field.value[:MAX_VALUE]
         elif name in _ADDRESS_FIELDS:
-            found.lists.setdefault(name, []).append(field.value[:MAX_VALUE])
+            values = found.lists.setdefault(name, [])
+            if len(values) < MAX_REPEATED:
+                values.append(field.value[:MAX_VALUE])
     return found
 
 

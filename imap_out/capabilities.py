@@ -1,0 +1,54 @@
+"""What the server says it can do, by state (RFC 3501 sections 6.1.1, 7.2.1).
+
+Apart because it is the other half of the table of commands: an extension that clients
+look for before they use it has a row here. Nothing is listed that is not served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imap_out.session import Session
+
+
+def _always(_session: Session) -> bool:
+    return True
+
+
+def _outside(session: Session) -> bool:
+    return session.state.name == "NOT_AUTHENTICATED"
+
+
+def _inside(session: Session) -> bool:
+    return not _outside(session)
+
+
+def _may_log_in(session: Session) -> bool:
+    return _outside(session) and session.wire.secure
+
+
+ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
+    (b"IMAP4rev1", _always),  # RFC 3501
+    (b"LITERAL+", _always),  # RFC 7888
+    (b"SASL-IR", _outside),  # RFC 4959
+    (b"STARTTLS", lambda s: _outside(s) and s.wire.can_start_tls and not s.wire.secure),
+    (b"LOGINDISABLED", lambda s: _outside(s) and not s.wire.secure),  # RFC 3501 section 6.2.3
+    (b"AUTH=PLAIN", _may_log_in),  # RFC 4616
+    (b"AUTH=LOGIN", _may_log_in),
+    (b"ID", _always),  # RFC 2971
+    (b"ENABLE", _inside),  # RFC 5161
+    (b"IDLE", _inside),  # RFC 2177
+    (b"NAMESPACE", _inside),  # RFC 2342
+    (b"CHILDREN", _inside),  # RFC 3348
+    (b"UNSELECT", _inside),  # RFC 3691
+    (b"UIDPLUS", _inside),  # RFC 4315
+    (b"MOVE", _inside),  # RFC 6851
+    (b"SPECIAL-USE", _inside),  # RFC 6154
+)
+
+
+def of(session: Session) -> list[bytes]:
+    """Those that hold now, in a fixed order."""
+    return [name for name, holds in ROWS if holds(session)]

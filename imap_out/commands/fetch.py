@@ -1,0 +1,162 @@
+"""FETCH and UID FETCH.
+
+Sent by members; the messages are hostile. Listings are rows of the index put into one
+format string a message. A message is opened only when a section beyond its header is asked
+for; then it counts as read (the store's audit), and as \\Seen unless the client peeks.
+
+    fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
+            "(" fetch-att *(SP fetch-att) ")")        ; RFC 3501 sections 6.4.5, 9
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from imap_out import sections
+from imap_out.codes import Answer, no, ok
+from imap_out.faults import trail
+from imap_out.fetch_items import Plan, read
+from imap_out.grammar import Arguments
+from imap_out.view import View
+from mail import structure
+from mail.errors import Damaged, MailError, Reason, Refusal, Unavailable
+from mail.mailbox import SEEN, FlagChange
+
+if TYPE_CHECKING:
+    from imap_out.session import Session
+
+_log = logging.getLogger("imap_out")
+_CHUNK = 64 * 1024  # octets of answers put together before they are sent
+_MOST_ROWS = 1000  # asked of the store at once: a few milliseconds
+_GONE = (Reason.NO_SUCH_MESSAGE, Reason.EXPIRED)
+
+
+async def fetch(session: Session, arguments: Arguments) -> Answer:
+    """RFC 3501 section 6.4.5."""
+    return await _fetch(session, arguments, by_uid=False)
+
+
+async def uid_fetch(session: Session, arguments: Arguments) -> Answer:
+    """RFC 3501 section 6.4.8: UID is in every answer, asked for or not."""
+    return await _fetch(session, arguments, by_uid=True)
+
+
+async def _fetch(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
+    arguments.space()
+    numbers = arguments.sequence_set()
+    arguments.space()
+    plan = Plan(read(arguments), by_uid=by_uid)
+    arguments.end()
+    uids = session.selected.chosen(numbers, by_uid=by_uid)
+    if plan.opens or plan.marks_seen:
+        return await _messages(session, plan, uids)
+    if plan.columns:
+        return await _listing(session, plan, uids)
+    return await _flags(session, plan, uids)
+
+
+async def _flags(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
+    """FLAGS and UID alone: the view knows them, no row is read."""
+    form, arrange = plan.form, plan.arrange
+    for start in range(0, len(uids), _MOST_ROWS):
+        rows = session.selected.flag_rows(uids[start : start + _MOST_ROWS])
+        session.say(b"".join([form % (number, *arrange((uid, text))) for number, uid, text in rows]))
+        await session.turn()
+    return ok(b"Fetched.")
+
+
+async def _listing(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
+    """Rows of the index, about 64 KiB at a time; nothing stays open while the peer reads."""
+    view = session.selected
+    form, arrange = plan.form, plan.arrange
+    place, size = 0, 100
+    while place < len(uids):
+        asked = uids[place : place + size]
+        lines: list[bytes] = []
+        octets = last = taken = 0
+        known = view.flag_rows(asked)
+        for row in session.store.rows(view.folder, asked, plan.columns):
+            uid = row[0]
+            number, text = _find(known, uid)
+            if not number:
+                continue
+            line = form % (number, *arrange((uid, text, *row[1:])))
+            lines.append(line)
+            octets += len(line)
+            taken += 1
+            last = uid
+            if octets >= _CHUNK:
+                break
+        else:
+            last = asked[-1]
+        session.say(b"".join(lines))
+        await session.turn()
+        while place < len(uids) and uids[place] <= last:
+            place += 1
+        size = min(_MOST_ROWS, max(16, taken * 2))
+    return ok(b"Fetched.")
+
+
+def _find(known: Any, uid: int) -> tuple[int, bytes]:
+    """The number and flags of a row: both sides ascend, so each is walked once."""
+    for number, known_uid, text in known:
+        if known_uid == uid:
+            return number, text
+    return 0, b""
+
+
+async def _messages(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
+    """One message at a time: opened, marked, sent, forgotten."""
+    view = session.selected
+    failed = False
+    for uid in uids:
+        row = next(iter(session.store.rows(view.folder, [uid], plan.columns)), None)
+        if row is None:
+            continue  # gone since; its EXPUNGE is on the way
+        try:
+            found = await _open(session, plan, uid, row)
+        except (Unavailable, Damaged) as error:
+            _log.error("imap FETCH: %s", trail(error))
+            failed = True
+            continue
+        except Refusal as refusal:
+            if refusal.reason not in _GONE:
+                raise
+            continue
+        marked = plan.marks_seen and _mark_seen(session, view, uid)
+        number = view.number(uid)
+        record = (uid, view.flag_text(uid), *row[1:], *found)
+        # The octets of a message are said as they are: put into a format they would be copied.
+        session.say(b"* %d FETCH (" % number)
+        for piece in plan.pieces(record):
+            session.say(piece)
+        if marked and not plan.shows_flags:
+            session.say(b" FLAGS " + view.flag_text(uid))
+        session.say(b")\r\n")
+        await session.turn()
+    if failed:
+        return no(b"Some messages cannot be opened now, please try again later.", b"UNAVAILABLE")
+    return ok(b"Fetched.")
+
+
+async def _open(session: Session, plan: Plan, uid: int, row: Sequence[Any]) -> list[bytes | None]:
+    if not plan.opens:
+        return []
+    content = await session.store.content(session.selected.folder, uid)
+    root = structure.unpack(row[plan.parts_place])
+    return [sections.of_message(content, root, section) for section in plan.opens]
+
+
+def _mark_seen(session: Session, view: View, uid: int) -> bool:
+    """RFC 3501 section 6.4.5: a body that is not peeked at sets \\Seen, and the client is told."""
+    if view.read_only or SEEN in view.flags(uid):
+        return False
+    try:
+        entries, _ = session.store.change_flags(view.folder, [uid], FlagChange.ADD, frozenset({SEEN}))
+    except MailError as error:
+        _log.error("imap FETCH: %s", trail(error))  # the message can be read all the same
+        return False
+    view.learn(entries)
+    return True

@@ -1,0 +1,153 @@
+"""What FETCH can be asked for, and how each answer is put together.
+
+Apart from the command: the table of items is where an extension adds its own, and a `Plan`
+is made once and used for 10,000 rows, so it decides everything that can be decided before.
+
+    fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
+                "BODY" ["STRUCTURE"] / "UID" /
+                "BODY" [".PEEK"] section ["<" number "." nz-number ">"]    ; RFC 3501 section 9
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from imap_out import moments, sections, wording
+from imap_out.grammar import Arguments, bad
+from imap_out.sections import Section, Spec
+from mail.mailbox import Column
+
+_NAME = re.compile(rb"[A-Za-z0-9.]+")
+_MOST_ITEMS = 200
+_LARGE = 4096  # octets; above it a literal is sent as it is rather than copied into a line
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing asked for. Its value comes from the view, from a column or from the message."""
+
+    form: bytes  # the answer with one %-place
+    column: Column | None = None
+    render: Callable[[Any], Any] | None = None  # column's value -> what goes into the place
+    section: Section | None = None  # when the message must be opened
+    marks_seen: bool = False
+
+
+_UID = Item(b"UID %d", Column.UID)
+_FLAGS = Item(b"FLAGS %b", Column.FLAGS)
+
+SIMPLE: Mapping[bytes, Item] = {
+    b"UID": _UID,
+    b"FLAGS": _FLAGS,
+    b"INTERNALDATE": Item(b"INTERNALDATE %b", Column.INTERNAL_DATE, moments.render),
+    b"RFC822.SIZE": Item(b"RFC822.SIZE %d", Column.SIZE),
+    b"ENVELOPE": Item(b"ENVELOPE %b", Column.ENVELOPE),
+    b"BODY": Item(b"BODY %b", Column.BODY),
+    b"BODYSTRUCTURE": Item(b"BODYSTRUCTURE %b", Column.BODY_STRUCTURE),
+    b"RFC822": Item(b"RFC822 %b", section=Section(), marks_seen=True),
+    b"RFC822.HEADER": Item(b"RFC822.HEADER %b", Column.HEADER, wording.literal),
+    b"RFC822.TEXT": Item(b"RFC822.TEXT %b", section=Section(Spec.TEXT), marks_seen=True),
+}
+
+MACROS: Mapping[bytes, Sequence[bytes]] = {
+    b"ALL": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE"),
+    b"FAST": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE"),
+    b"FULL": (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY"),
+}
+
+
+def read(arguments: Arguments) -> list[Item]:
+    """A macro, an item or a list of items."""
+    if arguments.at(b"("):
+        items = arguments.list_of(partial(_item, arguments))
+        if not items:
+            raise bad("FETCH asks for nothing.")
+        if len(items) > _MOST_ITEMS:
+            raise bad("FETCH asks for too much at once.")
+        return items
+    name = arguments.match(_NAME, "FETCH asks for nothing.")[0].upper()
+    if name in MACROS:
+        return [SIMPLE[item] for item in MACROS[name]]
+    return [_named(name, arguments)]
+
+
+def _item(arguments: Arguments) -> Item:
+    return _named(arguments.match(_NAME, "A FETCH item is missing.")[0].upper(), arguments)
+
+
+def _named(name: bytes, arguments: Arguments) -> Item:
+    if name in (b"BODY", b"BODY.PEEK") and arguments.at(b"["):
+        return _body(sections.parse(arguments), peeks=name == b"BODY.PEEK")
+    item = SIMPLE.get(name)
+    if item is None:
+        raise bad("There is no such FETCH item.")
+    return item
+
+
+def _body(section: Section, *, peeks: bool) -> Item:
+    form = b"BODY" + section.label().replace(b"%", b"%%") + b" %b"
+    if section.in_header:
+        return Item(form, Column.HEADER, partial(_header, section), marks_seen=not peeks)
+    return Item(form, section=section, marks_seen=not peeks)
+
+
+def _header(section: Section, header: bytes) -> bytes:
+    return wording.literal(sections.of_header(header, section))
+
+
+class Plan:
+    """What to read for a list of items, and where in a record each value lies.
+
+    A record is `(uid, flag list, *columns after the first, *sections of the message)`.
+    """
+
+    def __init__(self, items: Sequence[Item], *, by_uid: bool) -> None:
+        if by_uid and _UID not in items:
+            items = [_UID, *items]
+        items = list(dict.fromkeys(items))  # asked twice, answered once
+        self._items = items
+        self.marks_seen = any(item.marks_seen for item in items)
+        self.shows_flags = _FLAGS in items
+        self.opens = [item.section for item in items if item.section is not None]
+        wanted = [i.column for i in items if i.column not in (None, Column.UID, Column.FLAGS)]
+        columns: list[Column] = [column for column in dict.fromkeys(wanted) if column is not None]
+        if self.opens:
+            columns = [Column.PARTS, *(c for c in columns if c is not Column.PARTS)]
+        elif self.marks_seen and not columns:
+            columns = [Column.SIZE]
+        self.columns = [Column.UID, *columns] if columns else []
+        self.parts_place = 1  # in a row
+        places = {Column.UID: 0, Column.FLAGS: 1, **{c: i for i, c in enumerate(columns, 2)}}
+        opened = iter(range(2 + len(columns), 2 + len(columns) + len(self.opens)))
+        self._places = [
+            (places[item.column] if item.column is not None else next(opened), item.render)
+            for item in items
+        ]
+        self.form = b"* %d FETCH (" + b" ".join(item.form for item in items) + b")\r\n"
+        self._renders = any(render for _, render in self._places)
+
+    def arrange(self, record: tuple[Any, ...]) -> list[Any]:
+        """The record's values in the order and shape that `form` wants."""
+        if not self._renders:
+            return [record[place] for place, _ in self._places]
+        return [render(record[place]) if render else record[place] for place, render in self._places]
+
+    def pieces(self, record: tuple[Any, ...]) -> Iterator[bytes]:
+        """The same as octets, with large literals apart."""
+        separator = b""
+        for item, (place, render) in zip(self._items, self._places, strict=True):
+            value = record[place]
+            if item.section is None:
+                yield separator + item.form % (render(value) if render else value)
+            elif value is None:
+                yield separator + item.form % b"NIL"
+            elif len(value) <= _LARGE:
+                yield separator + item.form % wording.literal(value)
+            else:
+                yield separator + item.form % (b"{%d}\r\n" % len(value))
+                yield value
+            separator = b" "

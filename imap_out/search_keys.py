@@ -1,0 +1,180 @@
+"""SEARCH's keys: from the wire to `mail.search`, every key of RFC 3501 as a row of a table.
+
+Apart from the command because the grammar is a language of its own. Message numbers and
+`\\Recent` mean something only in this session, so they become UIDs here.
+
+    search-key = "ALL" / "ANSWERED" / "BCC" SP astring / ... / sequence-set /
+                 "(" search-key *(SP search-key) ")"         ; RFC 3501 section 9
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Mapping
+
+from imap_out.grammar import Arguments, bad
+from imap_out.view import View
+from mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
+from mail.search import All, And, Dated, Field, Flagged, Header, Key, Moment, Not, Or, Sized, Text, Uids
+
+CHARSET = re.compile(rb"(?i:CHARSET) ")
+_CHARSET_NAME = re.compile(rb"[A-Za-z0-9_.:+-]{1,40}")
+# Python's own inventions and those with quadratic decoders (CVE-2022-45061) are no mail charsets.
+_NOT_FOR_MAIL = re.compile(r"idna|punycode|.*unicode.escape|undefined|mbcs|oem|charmap")
+_BARE_SET = re.compile(rb"(?=[0-9*])")
+_MOST_KEYS = 5000
+
+
+def charset(name: bytes) -> str | None:
+    """Python's name for a charset, None when it has none."""
+    if not _CHARSET_NAME.fullmatch(name):
+        return None
+    try:
+        info = codecs.lookup(name.decode("ascii"))
+        b"".decode(info.name)  # LookupError for codecs that are not of text (base64, zlib)
+    except (LookupError, ValueError):
+        return None
+    return None if _NOT_FOR_MAIL.fullmatch(info.name.replace("-", "_")) else info.name
+
+
+class Reader:
+    """Reads keys; `all` reads to the end of the list and joins them by AND."""
+
+    def __init__(self, arguments: Arguments, view: View, charset: str) -> None:
+        self.arguments = arguments
+        self.view = view
+        self._charset = charset
+        self._left = _MOST_KEYS
+
+    def all(self, end: bytes = b"") -> Key:
+        """One or more keys."""
+        keys = [self.key()]
+        while not (self.arguments.at(end) if end else self.arguments.ended):
+            self.arguments.space()
+            keys.append(self.key())
+        return keys[0] if len(keys) == 1 else And(tuple(keys))
+
+    def key(self) -> Key:
+        """One key, with what it nests."""
+        self._left -= 1
+        if self._left < 0:
+            raise bad("The search has too many keys.")
+        if self.arguments.at(b"("):
+            with self.arguments.deeper():
+                self.arguments.expect(b"(")
+                key = self.all(b")")
+                self.arguments.expect(b")")
+                return key
+        if self.arguments.optional(_BARE_SET):
+            return Uids(self.view.spans(self.arguments.sequence_set()))
+        read = KEYS.get(self.arguments.word())
+        if read is None:
+            raise bad("There is no such search key.")
+        return read(self)
+
+    def nested(self) -> Key:
+        """A key after NOT or OR."""
+        self.arguments.space()
+        with self.arguments.deeper():
+            return self.key()
+
+    def text(self) -> str:
+        """A string in the search's charset."""
+        self.arguments.space()
+        octets = self.arguments.astring()
+        try:
+            return octets.decode(self._charset)
+        except (UnicodeError, LookupError, ValueError):
+            raise bad("A string is not in the charset.") from None
+
+    def name(self) -> str:
+        """A header field's name: ASCII, or it names nothing."""
+        self.arguments.space()
+        return self.arguments.astring().decode("ascii", "replace")
+
+    def keyword(self) -> str:
+        """A keyword is an atom without a backslash."""
+        self.arguments.space()
+        return self.arguments.atom().decode("ascii")
+
+    def number(self) -> int:
+        """Octets."""
+        self.arguments.space()
+        return self.arguments.number()
+
+    def day(self) -> int:
+        """Days since the epoch."""
+        self.arguments.space()
+        return self.arguments.day()
+
+    def uids(self) -> Key:
+        """Behind UID."""
+        self.arguments.space()
+        return Uids(self.view.resolve_uids(self.arguments.sequence_set()))
+
+
+Read = Callable[[Reader], Key]
+
+
+def _text(field: Field) -> Read:
+    return lambda r: Text(field, r.text())
+
+
+def _has(flag: str, present: bool = True) -> Read:
+    return lambda _: Flagged(flag, present)
+
+
+def _before(moment: Moment) -> Read:
+    return lambda r: Dated(moment, None, r.day())
+
+
+def _since(moment: Moment) -> Read:
+    return lambda r: Dated(moment, r.day(), None)
+
+
+def _on(moment: Moment) -> Read:
+    def read(reader: Reader) -> Key:
+        day = reader.day()
+        return Dated(moment, day, day + 1)
+
+    return read
+
+
+KEYS: Mapping[bytes, Read] = {
+    b"ALL": lambda _: All(),
+    b"ANSWERED": _has(ANSWERED),
+    b"BCC": _text(Field.BCC),
+    b"BEFORE": _before(Moment.INTERNAL),
+    b"BODY": _text(Field.BODY),
+    b"CC": _text(Field.CC),
+    b"DELETED": _has(DELETED),
+    b"DRAFT": _has(DRAFT),
+    b"FLAGGED": _has(FLAGGED),
+    b"FROM": _text(Field.FROM),
+    b"HEADER": lambda r: Header(r.name(), r.text()),
+    b"KEYWORD": lambda r: Flagged(r.keyword()),
+    b"LARGER": lambda r: Sized(r.number(), None),
+    b"NEW": lambda r: And((Uids(r.view.recent), Flagged(SEEN, False))),
+    b"NOT": lambda r: Not(r.nested()),
+    b"OLD": lambda r: Not(Uids(r.view.recent)),
+    b"ON": _on(Moment.INTERNAL),
+    b"OR": lambda r: Or(r.nested(), r.nested()),
+    b"RECENT": lambda r: Uids(r.view.recent),
+    b"SEEN": _has(SEEN),
+    b"SENTBEFORE": _before(Moment.SENT),
+    b"SENTON": _on(Moment.SENT),
+    b"SENTSINCE": _since(Moment.SENT),
+    b"SINCE": _since(Moment.INTERNAL),
+    b"SMALLER": lambda r: Sized(None, r.number()),
+    b"SUBJECT": _text(Field.SUBJECT),
+    b"TEXT": _text(Field.TEXT),
+    b"TO": _text(Field.TO),
+    b"UID": Reader.uids,
+    b"UNANSWERED": _has(ANSWERED, False),
+    b"UNDELETED": _has(DELETED, False),
+    b"UNDRAFT": _has(DRAFT, False),
+    b"UNFLAGGED": _has(FLAGGED, False),
+    b"UNKEYWORD": lambda r: Flagged(r.keyword(), False),
+    b"UNSEEN": _has(SEEN, False),
+}

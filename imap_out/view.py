@@ -1,0 +1,257 @@
+"""One session's idea of the selected folder: numbers, flags as told, and what is yet to be told.
+
+Apart because message numbers mean something only between this server and this client: the
+client counts messages by the EXISTS and EXPUNGE it has been sent, so a message that is gone
+keeps its number here until its EXPUNGE may be said (RFC 3501 sections 2.3.1.2, 7.4.1).
+
+Numbers are 1 to `len(view)`; UIDs ascend with them. Memory is 12 octets a message.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from imap_out import wording
+from imap_out.grammar import bad
+from imap_out.ports import Mailstore
+from mail.mailbox import SEEN, SYSTEM_FLAGS, Entry, Flags, Folder
+from mail.numbers import NumberSet
+
+
+class View:
+    """Made by SELECT and EXAMINE. `refresh` hears, `tell` says."""
+
+    def __init__(self, store: Mailstore, folder: Folder, *, read_only: bool) -> None:
+        status = store.status(folder)  # before the entries: what comes between is told twice, not never
+        entries = store.entries(folder)
+        self.store = store
+        self.folder = folder
+        self.read_only = read_only
+        self.uid_next = status.uid_next
+        self.keywords: set[str] = set()
+        self._fresh = False
+        self._uids = array("I", [entry.uid for entry in entries])
+        self._flags = [entry.flags for entry in entries]
+        self._mod_seq = status.highest_mod_seq
+        self._recent: list[tuple[int, int]] = []
+        self._told: dict[int, int] = {}  # uid -> mod-sequence that the client knows from its own STORE
+        self._gone: set[int] = set()
+        self._changed: set[int] = set()
+        self._told_exists = len(self._uids)
+        self._known_keywords()
+        if self._uids:
+            self._claim_recent(1)
+
+    def __len__(self) -> int:
+        return len(self._uids)
+
+    # -- numbers --------------------------------------------------------------------------
+
+    @property
+    def uids(self) -> Sequence[int]:
+        """All, ascending; those that are gone but not yet told included."""
+        return self._uids
+
+    @property
+    def gone(self) -> bool:
+        """Whether an EXPUNGE waits to be told."""
+        return bool(self._gone)
+
+    def number(self, uid: int) -> int:
+        """The message's number, or 0."""
+        place = bisect_left(self._uids, uid)
+        return place + 1 if place < len(self._uids) and self._uids[place] == uid else 0
+
+    def by_number(self, numbers: NumberSet) -> list[int]:
+        """The UIDs at these numbers.
+
+        RFC 3501 section 9, `seq-number`: a number beyond the folder is BAD, as is `*` in an
+        empty one: the two sides disagree about what is there.
+        """
+        count = len(self._uids)
+        if any(number > count or not count for pair in numbers.ranges for number in pair):
+            raise bad("There is no message of that number.")
+        return [uid for low, high in numbers.resolve(count).ranges for uid in self._uids[low - 1 : high]]
+
+    def by_uid(self, uids: NumberSet) -> list[int]:
+        """Those of the UIDs that are here (RFC 3501 section 6.4.8: others are ignored)."""
+        return list(self.resolve_uids(uids).among(self._uids))
+
+    def resolve_uids(self, uids: NumberSet) -> NumberSet:
+        """`*` is the largest UID here."""
+        return uids.resolve(self._uids[-1] if self._uids else 0)
+
+    def chosen(self, numbers: NumberSet, *, by_uid: bool) -> list[int]:
+        """The UIDs that a command's set names, ascending."""
+        return self.by_uid(numbers) if by_uid else self.by_number(numbers)
+
+    def spans(self, numbers: NumberSet) -> NumberSet:
+        """A set of numbers as the UIDs they stand for; numbers beyond the folder match nothing."""
+        count = len(self._uids)
+        return NumberSet(
+            tuple(
+                (self._uids[low - 1], self._uids[min(high, count) - 1])
+                for low, high in numbers.resolve(count).ranges
+                if low <= count
+            )
+        )
+
+    # -- flags ----------------------------------------------------------------------------
+
+    def flags(self, uid: int) -> Flags:
+        """As last heard; none when the message is not here."""
+        place = self.number(uid) - 1
+        return self._flags[place] if place >= 0 else frozenset()
+
+    def flag_text(self, uid: int) -> bytes:
+        """`(\\Seen \\Recent)`."""
+        return wording.flags(self.flags(uid), self.is_recent(uid))
+
+    def flag_rows(self, uids: Sequence[int]) -> Iterator[tuple[int, int, bytes]]:
+        """(number, uid, flag list) of ascending UIDs: the listing that every client asks for first."""
+        plain: dict[Flags, bytes] = {}
+        recent: dict[Flags, bytes] = {}
+        all_flags = self._flags
+        first_recent = self._recent[0][0] if self._recent else 1 << 32
+        for number, uid in self.numbered(uids):
+            present = all_flags[number - 1]
+            is_recent = uid >= first_recent and self.is_recent(uid)
+            texts = recent if is_recent else plain
+            text = texts.get(present)
+            if text is None:
+                text = texts[present] = wording.flags(present, is_recent)
+            yield number, uid, text
+
+    def numbered(self, uids: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """(number, uid) of ascending UIDs that are here."""
+        if not uids:
+            return
+        count, mine = len(self._uids), self._uids
+        place = bisect_left(mine, uids[0])
+        for uid in uids:
+            if place < count and mine[place] != uid:
+                place = bisect_left(mine, uid, place)
+            if place >= count:
+                return
+            if mine[place] == uid:
+                place += 1
+                yield place, uid
+
+    def is_recent(self, uid: int) -> bool:
+        """Whether this session is the first to see it (RFC 3501 section 2.3.2)."""
+        return any(low <= uid <= high for low, high in self._recent)
+
+    @property
+    def recent(self) -> NumberSet:
+        """UIDs that are \\Recent here."""
+        return NumberSet(tuple(self._recent))
+
+    def recent_count(self) -> int:
+        """How many are."""
+        return sum(1 for _ in self.recent.among(self._uids))
+
+    def first_unseen(self) -> int:
+        """The number of the first message without \\Seen, or 0."""
+        return next((i for i, flags in enumerate(self._flags, 1) if SEEN not in flags), 0)
+
+    def learn(self, entries: Iterable[Entry]) -> None:
+        """What this session's own STORE did, so that `tell` does not repeat it."""
+        for entry in entries:
+            place = self.number(entry.uid) - 1
+            if place >= 0:
+                self._flags[place] = entry.flags
+                self._told[entry.uid] = entry.mod_seq
+                self._changed.discard(entry.uid)
+        self._known_keywords()
+
+    # -- what others did ------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Hear what happened since; nothing is said yet. Refusal(NO_SUCH_FOLDER) when it is gone."""
+        changes = self.store.changes(self.folder, self._mod_seq)
+        self._mod_seq = changes.highest_mod_seq
+        self.uid_next = changes.uid_next
+        first_new = 0
+        newest = self._uids[-1] if self._uids else 0
+        for entry in changes.entries:
+            if entry.uid > newest:
+                self._uids.append(entry.uid)
+                self._flags.append(entry.flags)
+                newest = entry.uid
+                first_new = first_new or entry.uid
+            elif self._told.get(entry.uid) != entry.mod_seq:
+                place = self.number(entry.uid) - 1
+                if place >= 0 and self._flags[place] != entry.flags:
+                    self._flags[place] = entry.flags
+                    self._changed.add(entry.uid)
+        self._told.clear()
+        for uid in changes.vanished:
+            if self.number(uid):
+                self._gone.add(uid)
+        if changes.entries:
+            self._known_keywords(entry.flags for entry in changes.entries)
+        if first_new:
+            self._claim_recent(first_new)
+
+    def tell(self, *, expunges: bool) -> list[bytes]:
+        """The untagged responses that bring the client up to date; EXPUNGE only where allowed."""
+        lines: list[bytes] = []
+        grown = len(self._uids) > self._told_exists
+        if expunges and self._gone:
+            lines += self._tell_gone()
+        if grown:
+            lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(self._uids), self.recent_count()))
+        self._told_exists = len(self._uids)
+        if self._changed:
+            # Without UID: mbsync takes a FETCH with one for an answer to its listing.
+            for uid in sorted(self._changed):
+                if number := self.number(uid):
+                    lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (number, self.flag_text(uid)))
+            self._changed.clear()
+        return lines
+
+    def _tell_gone(self) -> list[bytes]:
+        """From the last to the first, so that no number moves before it is said."""
+        unknown = len(self._uids) - self._told_exists
+        lines: list[bytes] = []
+        for uid in sorted(self._gone, reverse=True):
+            place = self.number(uid) - 1
+            if place < self._told_exists:  # one that came and went untold has no number to expunge
+                lines.append(b"* %d EXPUNGE\r\n" % (place + 1))
+            else:
+                unknown -= 1
+        gone, old = self._gone, self._uids
+        self._flags = [f for f, uid in zip(self._flags, old, strict=True) if uid not in gone]
+        self._uids = array("I", [uid for uid in old if uid not in gone])
+        self._gone = set()
+        self._told_exists = len(self._uids) - unknown
+        return lines
+
+    def new_keywords(self) -> bool:
+        """Whether a keyword came into use that the client's FLAGS list lacks; asked once each."""
+        fresh, self._fresh = self._fresh, False
+        return fresh
+
+    def _known_keywords(self, found: Iterable[Flags] | None = None) -> None:
+        present: set[str] = set()
+        for flags in set(self._flags if found is None else found):
+            present |= flags
+        present -= self.keywords
+        present.difference_update(SYSTEM_FLAGS)
+        self._fresh = self._fresh or bool(present)
+        self.keywords |= present
+
+    def flag_list(self) -> bytes:
+        """FLAGS: every flag that may be met here."""
+        return b"* FLAGS (" + " ".join([*SYSTEM_FLAGS, *sorted(self.keywords)]).encode("ascii") + b")\r\n"
+
+    def _claim_recent(self, first_new: int) -> None:
+        first = max(first_new, self.store.claim_recent(self.folder, read_only=self.read_only))
+        last = self._uids[-1]
+        if first > last:
+            return
+        if self._recent and self._recent[-1][1] + 1 >= first:
+            first = self._recent.pop()[0]
+        self._recent.append((first, last))
