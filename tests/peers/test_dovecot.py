@@ -59,6 +59,8 @@ def test_tls_with_the_callers_certificate(tmp_path: Path) -> None:
     command += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     context = ssl.create_default_context(cafile=str(certificate))
-    with dovecot({ANN: "secret"}, tls=(certificate, key)) as peer:
-        with imaplib.IMAP4_SSL(peer.host, peer.imaps, ssl_context=context) as client:
-            assert client.login(ANN, "secret")[0] == "OK"
+    with (
+        dovecot({ANN: "secret"}, tls=(certificate, key)) as peer,
+        imaplib.IMAP4_SSL(peer.host, peer.imaps, ssl_context=context) as client,
+    ):
+        assert client.login(ANN, "secret")[0] == "OK"
