@@ -140,6 +140,11 @@ class Listen:
         "RFC 8314 prefers it.",
         (Endpoint("0.0.0.0", 993),),
     )
+    portal: tuple[Endpoint, ...] = setting(
+        "Members' browsers, and clients that configure themselves (HTTPS).",
+        "Help pages and automatic configuration are there.",
+        (Endpoint("0.0.0.0", 443),),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +154,7 @@ class RelayIn:
     networks: tuple[Network, ...] = setting(
         "Networks whose machines may hand us mail.",
         "Anyone else is turned away at the greeting: whoever may write here may write to every member.",
-        example=(Network("192.0.2.0/24"),),
+        example=(Network.parse("192.0.2.0/24"),),
     )
     require_starttls: bool = setting(
         "Refuse mail that comes in the clear.",
@@ -248,6 +253,13 @@ class RetentionException:
     )
     days: int = setting(
         "Days until their mail expires.", "See [retention].", example=30, least=1, most=3660
+    )
+    folder: str = setting(
+        "Only this kind of folder; see folder_days.",
+        "Left out, every kind.",
+        "",
+        example="inbox",
+        choices=("", *FOLDER_KINDS),
     )
 
 

@@ -38,27 +38,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """An IP network in prefix notation; a lone address is a network of one."""
+    """An IP network; a lone address is a network of one."""
 
-    text: str
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
 
     @classmethod
     def parse(cls, text: str) -> Network:
         """Read "192.0.2.0/24" or "2001:db8::/32"; ValueError when host bits are set."""
         try:
-            return cls(str(ipaddress.ip_network(text)))
+            return cls(ipaddress.ip_network(text))
         except ValueError:
             raise ValueError('must be a network such as "192.0.2.0/24", without host bits') from None
 
-    def __contains__(self, address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        # A dual-stack socket names an IPv4 peer as ::ffff:192.0.2.1.
-        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-        network = ipaddress.ip_network(self.text)
-        return (mapped or ip) in network or ip in network
-
     def __str__(self) -> str:
-        return self.text
+        return str(self.network)

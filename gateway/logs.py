@@ -83,10 +83,12 @@ def _frames(error: BaseException) -> list[str]:
 
 
 class _Libraries(logging.Handler):
-    """What remains of a library's log line."""
+    """What remains of a library's log line; the rooms' own loggers keep the rule themselves."""
 
     def emit(self, record: logging.LogRecord) -> None:
         facts: dict[str, Any] = {"logger": record.name, "severity": record.levelname.lower()}
+        if record.name.startswith("secure_inbox."):
+            facts["words"] = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             facts["error"] = describe(error)

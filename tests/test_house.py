@@ -32,7 +32,7 @@ GATEKEEPERS = {
     "argon2": {"keys/passwords.py"},
     "cryptography": {"keys/wrapping.py", "gateway/demo_ca.py"},
     "sqlcipher3": {"store/sealed_db.py"},
-    "aiosmtpd": {"smtp_in/protocol.py", "gateway/sink.py"},
+    "aiosmtpd": {"smtp_in/connection.py", "gateway/sink.py"},
     "aiosmtplib": {"smtp_out/attempt.py"},
     "twisted": {"imap_out/shell.py", "gateway/worker.py", "portal/"},
     "OpenSSL": {"imap_out/shell.py", "gateway/worker.py", "portal/"},
