@@ -43,7 +43,6 @@ BULK_OCTETS = 1 << 20
 _SEAL, _OPEN = b"S", b"O"
 _DONE, _DAMAGED, _UNAVAILABLE = b"+", b"!", b"-"
 _MAX_REQUEST = 192 * 1024
-_HEAD = 4096
 _PATIENCE = 300.0  # seconds for one job, after which the child counts as hung
 
 
@@ -179,14 +178,14 @@ def serve(channel: socket.socket) -> None:
 def _job(request: bytes, source: int, target: int) -> bytes:
     end = 2 + request[1]
     passphrase, key = request[2:end], request[end:]
-    source_path, target_path = f"/proc/self/fd/{source}", f"/proc/self/fd/{target}"
+    target_path = f"/proc/self/fd/{target}"
     try:
         if request[:1] == _SEAL:
-            Certificate.parse(key).seal_file(source_path, target_path)
+            Certificate.parse(key).seal_file(f"/proc/self/fd/{source}", target_path)
         else:
             opener = Opener(key, Secret(passphrase))
             with _no_longer_than(os.fstat(source).st_size):
-                opener.open_file(os.pread(source, _HEAD, 0), source_path, target_path)
+                opener.open_file(source, target_path)
     except Damaged:
         return _DAMAGED
     except (Unavailable, OSError):

@@ -120,6 +120,8 @@ def _unlocked(key: Any, passphrase: Secret) -> Iterator[None]:
 def _parse(data: bytes) -> Any:
     try:
         key, _others = pgpy.PGPKey.from_blob(data)
-    except (pgpy.errors.PGPError, ValueError, IndexError, NotImplementedError):
+    except (pgpy.errors.PGPError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError):
         raise Damaged("an OpenPGP key is malformed") from None
+    if key._key is None:  # PGPy skips what it does not know
+        raise Damaged("an OpenPGP key is malformed")
     return key

@@ -11,13 +11,16 @@ Sequoia holds the GIL: 4 KB costs about 0.1 ms, so large messages go to `keys.bu
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pysequoia
 from pysequoia.packet import Packet, PacketPile, SignatureType, Tag
 
-from mail.errors import Damaged, Unavailable
+from keys.outline import damaged, recipient
+from mail.errors import Damaged, MailError, Unavailable
 from mail.secret import Secret
-
-_PKESK, _SEIPD = 1, 18
 
 
 class Certificate:
@@ -34,22 +37,16 @@ class Certificate:
     @classmethod
     def parse(cls, data: bytes) -> Certificate:
         """Binary or armored; Damaged when it is no certificate or cannot be encrypted to."""
-        try:
+        with _quiet(_malformed):
             packets = [p for p in PacketPile.from_bytes(data) if p.tag != Tag.Trust]
-        except RuntimeError:
-            raise Damaged("a certificate is malformed") from None
-        head, subkeys = _components(packets)
-        usable = [group for group in subkeys if _encrypts(group)]
-        if not head or not usable:
-            raise Damaged("a certificate holds no encryption key")
-        # Stable sort: of two made within one second, the later in the certificate is the newer.
-        newest = sorted(usable, key=_created)[-1]
-        chosen = [*head, *newest]
-        try:
+            head, subkeys = _components(packets)
+            usable = [group for group in subkeys if _encrypts(group)]
+            if not head or not usable:
+                raise _malformed()
+            # Stable sort: of two made within one second, the later in the certificate is the newer.
+            chosen = [*head, *sorted(usable, key=_created)[-1]]
             cert = pysequoia.Cert.from_packets(chosen)
-        except RuntimeError:
-            raise Damaged("a certificate is malformed") from None
-        return cls(b"".join(bytes(packet) for packet in chosen), cert)
+            return cls(b"".join(bytes(packet) for packet in chosen), cert)
 
     @property
     def fingerprint(self) -> str:
@@ -58,17 +55,13 @@ class Certificate:
 
     def seal(self, content: bytes) -> bytes:
         """One binary OpenPGP message; Unavailable when the key may not be used (expired)."""
-        try:
+        with _quiet(Unavailable):
             return pysequoia.encrypt(content, recipients=[self._cert], armor=False)
-        except RuntimeError:
-            raise Unavailable from None
 
     def seal_file(self, source: str, target: str) -> None:
         """As `seal`, from path to path; the target is truncated first."""
-        try:
+        with _quiet(Unavailable):
             pysequoia.encrypt_file(source, target, recipients=[self._cert], armor=False)
-        except (RuntimeError, OSError):
-            raise Unavailable from None
 
 
 class Opener:
@@ -82,72 +75,62 @@ class Opener:
 
     def open(self, ciphertext: bytes) -> bytes:
         """The content; Damaged for a changed byte, another's key, or no integrity protection."""
-        decryptor = self._decryptor_for(recipient(ciphertext))
-        try:
+        key_id = recipient(lambda start, length: ciphertext[start : start + length], len(ciphertext))
+        with self._decryptor(key_id) as decryptor:
             content = pysequoia.decrypt(ciphertext, decryptor).bytes
-        except RuntimeError:
-            raise _damaged() from None
-        if content is None:
-            raise _damaged()
+        # Inflated by a compressed packet, which we never write. Only a holder of the certificate could
+        # have made it, and that lies sealed in accounts.sqlite; large ones are bounded in keys.bulk.
+        if content is None or len(content) > len(ciphertext):
+            raise damaged()
         return content
 
-    def open_file(self, head: bytes, source: str, target: str) -> None:
-        """As `open`, from path to path. `head` is the source's first 4 KiB.
+    def open_file(self, source: int, target: str) -> None:
+        """As `open`, from an open file to a path.
 
         On Damaged the target may hold plaintext that failed its check: the caller owns it
         and must throw it away unread (EFAIL).
         """
-        decryptor = self._decryptor_for(recipient(head))
-        try:
-            pysequoia.decrypt_file(source, target, decryptor)
-        except (RuntimeError, OSError):
-            raise _damaged() from None
+        size = os.fstat(source).st_size
+        key_id = recipient(lambda start, length: os.pread(source, length, start), size)
+        with self._decryptor(key_id) as decryptor:
+            pysequoia.decrypt_file(f"/proc/self/fd/{source}", target, decryptor)
 
-    def _decryptor_for(self, key_id: str) -> pysequoia.PyDecryptor:
-        """Sequoia's decryptor knows one subkey, so each epoch gets its own, made when needed."""
-        known = self._decryptors.get(key_id)
-        if known is not None:
-            return known
-        try:
-            head, subkeys = _components(list(PacketPile.from_bytes(self.secret_key)))
-            epoch = next(group for group in subkeys if group[0].key_id == key_id)
-            tsk = pysequoia.Tsk.from_packets([*head, *epoch])
-            made = tsk.decryptor(self.passphrase.reveal().decode("ascii"))
-        except (RuntimeError, StopIteration, UnicodeDecodeError):
-            # The library's text is a whole backtrace; none of it may get out.
-            raise _damaged() from None
-        self._decryptors[key_id] = made
+    @contextmanager
+    def _decryptor(self, key_id: str) -> Iterator[pysequoia.PyDecryptor]:
+        """Sequoia's decryptor knows one subkey, so each epoch gets its own, made when needed.
+
+        It is dropped when anything goes wrong: after a panic within it is locked for ever,
+        and one bad file would close all of the member's mail.
+        """
+        with _quiet(damaged):
+            try:
+                yield self._decryptors.get(key_id) or self._unlock(key_id)
+            except BaseException:
+                self._decryptors.pop(key_id, None)
+                raise
+
+    def _unlock(self, key_id: str) -> pysequoia.PyDecryptor:
+        head, subkeys = _components(list(PacketPile.from_bytes(self.secret_key)))
+        epoch = next((group for group in subkeys if group[0].key_id == key_id), None)
+        if epoch is None:
+            raise damaged()
+        tsk = pysequoia.Tsk.from_packets([*head, *epoch])
+        made = self._decryptors[key_id] = tsk.decryptor(self.passphrase.reveal().decode("ascii"))
         return made
 
 
-def recipient(message: bytes) -> str:
-    """The key id that the first PKESK names; Damaged unless what follows is a SEIPD packet.
-
-    EFAIL: tag 9 (Symmetrically Encrypted Data, no integrity protection, RFC 9580 section
-    5.7) and anything else of another shape is refused before the library looks at it.
-    """
-    key_id, position = "", 0
-    while message[position : position + 1] == bytes([0xC0 | _PKESK]):
-        body, position = _short_packet(message, position)
-        if not key_id:
-            if body[:1] != b"\x03" or len(body) < 10:  # version 3: RFC 9580 section 5.1.1
-                raise _damaged()
-            key_id = body[1:9].hex()
-    if not key_id or message[position : position + 1] != bytes([0xC0 | _SEIPD]):
-        raise _damaged()
-    return key_id
-
-
-def _short_packet(message: bytes, position: int) -> tuple[bytes, int]:
-    """Body and end of a packet under 8,384 octets (RFC 9580 section 4.2.1)."""
-    first = message[position + 1 : position + 3]
-    if len(first) == 2 and first[0] < 192:
-        start, length = position + 2, first[0]
-    elif len(first) == 2 and first[0] < 224 and len(message) > position + 2:
-        start, length = position + 3, ((first[0] - 192) << 8) + first[1] + 192
-    else:
-        raise _damaged()
-    return message[start : start + length], start + length
+@contextmanager
+def _quiet(becomes: Callable[[], MailError]) -> Iterator[None]:
+    """The library's errors into ours, without their text: that is a whole backtrace."""
+    try:
+        yield
+    except (RuntimeError, OSError, ValueError):
+        raise becomes() from None
+    except BaseException as error:
+        # A Rust panic is no `Exception`: it would pass every handler and end the event loop.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise becomes() from None
 
 
 def _components(packets: list[Packet]) -> tuple[list[Packet], list[list[Packet]]]:
@@ -177,5 +160,5 @@ def _encrypts(group: list[Packet]) -> bool:
     return any(f.transport_encryption or f.storage_encryption for f in flags)
 
 
-def _damaged() -> Damaged:
-    return Damaged("a sealed message does not open")
+def _malformed() -> Damaged:
+    return Damaged("a certificate is malformed or cannot be encrypted to")

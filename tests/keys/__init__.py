@@ -1,0 +1,1 @@
+"""The keys room, against gpg and against packets made by hand."""
