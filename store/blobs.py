@@ -31,7 +31,8 @@ SUMMARY = ".summary"
 ACCOUNT_ID = re.compile(r"[0-9a-f]{32}")
 UNIQUE = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"([0-9]{1,11})\.([0-9a-f]{32}),E=([0-9]{1,11}),S=([0-9]{1,11})")
-_NEW_FILE = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_OLD_FILE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW_FILE = _OLD_FILE | os.O_CREAT
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,10 +147,16 @@ class LockedFile:
         self.descriptor = descriptor
 
     @classmethod
-    def claim(cls, path: str) -> LockedFile | None:
-        """Open or create, and lock. None when a living process holds it."""
+    def claim(cls, path: str, *, create: bool = True) -> LockedFile | None:
+        """Open or create, and lock. None when a living process holds it, or when it is not
+        there and must not be made."""
         while True:
-            descriptor = os.open(path, _NEW_FILE, 0o600)
+            try:
+                descriptor = os.open(path, _NEW_FILE if create else _OLD_FILE, 0o600)
+            except FileNotFoundError:
+                if create:
+                    raise
+                return None
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The holder before us may have unlinked the path after we opened it: then we

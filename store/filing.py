@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from functools import partial
 
 from keys.bulk import BULK_OCTETS
+from mail.errors import Unavailable
 from mail.mailbox import Copied, Flags, Folder
 from store import index_intake, summaries
 from store.blobs import BlobName, LockedFile, new_unique, ours, sync_directory
@@ -99,9 +101,11 @@ class _Filing:
         if existing is not None:
             locked.drop()
             return existing
-        directory.settle(name, locked.path)
+        # Filed. Should the rename fail, the next look at the message or the account mends it.
+        with suppress(Unavailable):
+            directory.settle(name, locked.path)
         locked.let_go()
-        return Copied(current.uid_validity, (), uids)
+        return Copied(current.uid_validity, (), tuple(uids))
 
     def _material(self, content: bytes) -> Material:
         return summaries.material(self._shared.around.summarise(content), content)

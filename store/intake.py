@@ -16,7 +16,7 @@ from keys.sealing import Opener
 from mail.errors import Damaged
 from mail.summary import Summarise
 from store import summaries
-from store.blobs import SUMMARY, AccountDirectory, BlobName, discard, ours, read_file
+from store.blobs import SUMMARY, AccountDirectory, BlobName, LockedFile, discard, ours, read_file
 from store.index import remove_entries, writing
 from store.index_folders import INBOX, folder
 from store.index_intake import Arrival, add, known_files, withdraw
@@ -48,12 +48,21 @@ class Intake:
 
     def recover(self) -> None:
         """Finish the renames that a killed APPEND left in tmp/. What has no row there was never
-        acknowledged, or belongs to a process that is alive."""
+        acknowledged and goes, unless the process that is filing it is alive."""
         named = [name for name in map(BlobName.parse, self._directory.scan(self._directory.tmp)) if name]
-        known = known_files(self._db, named)
         for name in named:
-            if str(name) in known:
-                self._directory.settle(name, f"{self._directory.tmp}/{name}")
+            path = f"{self._directory.tmp}/{name}"
+            with ours():
+                # Not created: an empty file of that name would be renamed over the message
+                # that its owner has put into cur/ a moment ago.
+                locked = LockedFile.claim(path, create=False)
+                if locked is None:
+                    continue
+                if known_files(self._db, [name]):  # asked now that nobody else is at it
+                    self._directory.settle(name, path)
+                    locked.let_go()
+                else:
+                    locked.drop()
 
     def take_in(self, now: int, at_most: int) -> int:
         """Bring up to `at_most` messages from new/ into INBOX, oldest first; how many came."""

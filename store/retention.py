@@ -110,7 +110,9 @@ class _Sweep:
 
     def _left_overs(self, before: int) -> None:
         for entry in _scan(self._directory.tmp):
-            if _modified(entry) <= before and _is_unlocked(entry.path):
+            # An APPEND's file is left to the next session: only the index knows whether it has a row.
+            marker = UNIQUE.fullmatch(entry.name)
+            if marker and _modified(entry) <= before and _is_unlocked(entry.path):
                 self._stale(entry.path)
         for entry in _scan(self._directory.new):
             if entry.name.endswith(SUMMARY) and _modified(entry) <= before:

@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keys.sealing import recipient
+from keys.outline import recipient
 from mail.errors import Damaged
 from store import index, sealed_db
 from store.blobs import ACCOUNT_ID, SUMMARY, UNIQUE, AccountDirectory, BlobName, read_file
 from store.open_accounts import Keys
 
-_HEAD = 4096
 _SPARE = 16_384
 """Sealing adds less: a PKESK for the one epoch, the packets' framing, the integrity tag."""
 
@@ -86,12 +85,11 @@ def _misplaced(directory: AccountDirectory, path: str, name: BlobName) -> str | 
 def _unlike_a_message(path: str, name: BlobName) -> str | None:
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEAD)
-            octets = os.fstat(file.fileno()).st_size
+            descriptor = file.fileno()
+            octets = os.fstat(descriptor).st_size
+            recipient(lambda start, length: os.pread(descriptor, length, start), octets)
     except OSError:
         return "cannot be read"
-    try:
-        recipient(head)
     except Damaged:
         return "not a sealed message"
     if not name.size <= octets <= name.size + name.size // 256 + _SPARE:

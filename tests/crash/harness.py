@@ -251,7 +251,7 @@ class AppendLarge(Append):
 
 
 class Ingest(Scenario):
-    contents = [message(number) for number in range(3)]
+    contents = (message(0), message(1), message(2))
 
     async def before(self, there: House, say: Callable[[bytes], None]) -> None:
         for content in self.contents:
