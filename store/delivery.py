@@ -22,7 +22,7 @@ import hmac
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -178,7 +178,19 @@ class Delivery:
             # A living twin: the same message sent twice at once is two messages.
             unique = new_unique()
             marker = LockedFile.claim(f"{directory.tmp}/{unique}")
-        return _Draft(directory, BlobName(now, unique, to.expires, size), marker, marker.links > 1)
+        name = BlobName(now, unique, to.expires, size)
+        stored = marker.links > 1
+        if not stored and any(map(os.path.exists, (f"{directory.new}/{name}", directory.place(name)))):
+            # Said twice in this very second, and the first has had its 250: two messages.
+            marker.drop()
+            return self._claim_another(directory, name)
+        return _Draft(directory, name, marker, stored)
+
+    def _claim_another(self, directory: AccountDirectory, taken: BlobName) -> _Draft:
+        name = replace(taken, unique=new_unique())
+        marker = LockedFile.claim(f"{directory.tmp}/{name.unique}")
+        assert marker is not None  # 128 random bits
+        return _Draft(directory, name, marker, False)
 
     def _certificate(self, encoded: bytes) -> Certificate:
         """Parsed once; the table is small because a certificate is (1 KB) and is dropped whole."""
