@@ -149,7 +149,7 @@ def open(path: Path, key: Secret, schema: Sequence[str]) -> Connection:
 def _create(path: Path) -> None:
     """An empty file of mode 0600 whose name is durable; nothing when it is there already."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         return
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

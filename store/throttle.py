@@ -55,8 +55,12 @@ class Throttle:
                 raise Refusal(Reason.THROTTLED, f"Too many wrong passwords. Try again in {_spoken(wait)}.")
 
     def failed(self, account_key: str, peer: str, now: int) -> None:
-        """Count one wrong password."""
+        """Count one wrong password.
+
+        Refusal(THROTTLED), and no count, when the limit was reached since `allowed`; see `succeeded`.
+        """
         with self._db.transaction():
+            self.allowed(account_key, peer, now)
             self._db.change("DELETE FROM failures WHERE at <= ?", (now - self._limits.window,))
             for scope, _limit in self._scopes(account_key, peer):
                 self._db.change("INSERT INTO failures (scope, at) VALUES (?, ?)", (scope, now))
@@ -66,7 +70,7 @@ class Throttle:
         a way to guess for ever at others'.
 
         Refusal(THROTTLED) when the limit was reached since `allowed`: of a hundred guesses
-        sent at the same moment only the first few may learn anything.
+        sent at the same moment only the first few may learn anything, right or wrong.
         """
         with self._db.transaction():
             self.allowed(account_key, peer, now)

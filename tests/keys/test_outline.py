@@ -62,7 +62,8 @@ def test_each_way_to_write_a_length(sealed: bytes) -> None:
     ],
     ids=[
         "empty", "no seipd", "no pkesk", "sed", "aed", "too short", "pkesk version 2", "short pkesk",
-        "old format", "tiny partial", "endless partial", "four gigabytes", "cut in a length", "partial pkesk",
+        "old format", "tiny partial", "endless partial", "four gigabytes", "cut in a length",
+        "partial pkesk",
     ],
 )  # fmt: skip
 def test_any_other_shape_is_damaged(message: bytes) -> None:
