@@ -101,7 +101,7 @@ class Connection(SMTP):
     def dismiss(self) -> None:
         """For a shutdown: end between messages, and now if nothing is under way."""
         self._dismissed = True
-        if self._transaction is None and (self._work is None or self._work.done()):
+        if self._entered and self._transaction is None and (self._work is None or self._work.done()):
             self._expel(Reply(421, "4.3.2", "This server is going down, please come back."))
 
     def unfinished(self) -> list[asyncio.Future[Any]]:
@@ -178,7 +178,7 @@ class Connection(SMTP):
 
     async def _line(self, limit: int) -> bytes | Fault:
         while (line := self._lines.next_line(limit)) is None:
-            if self._lines.skipped > self._limits.header_octets:
+            if self._lines.skipped > self._limits.endless_line_octets:
                 self._ended = True
                 return Fault.TOO_LONG  # a line that never ends
             self._lines.feed(await self._more())

@@ -31,6 +31,7 @@ class Limits:
     surplus_recipients: int = 1000  # so many 452s in one session, then 421 4.7.0
     line_octets: int = 2048  # RFC 5321 section 4.5.3.1.4 asks for 512, extensions add; 500 5.5.2
     login_line_octets: int = 12_288  # RFC 4954 section 4
+    endless_line_octets: int = MEBI  # of a line that is too long already, then the connection ends
     errors: int = 20  # refused commands since the last accepted message, then 421 4.7.0
     login_failures: int = 3  # in one connection, then 421 4.7.0
     idle_seconds: float = 300  # RFC 5321 section 4.5.3.2.7; 421 4.4.2

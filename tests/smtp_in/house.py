@@ -54,7 +54,7 @@ class Note:
 
 @dataclass
 class House:
-    members: dict[str, str] = field(default_factory=lambda: {a: PASSWORD for a in (ANN, BOB, EVE)})
+    members: dict[str, str] = field(default_factory=lambda: dict.fromkeys((ANN, BOB, EVE), PASSWORD))
     mailboxes: dict[str, list[bytes]] = field(default_factory=dict)
     outside: list[tuple[str, bytes]] = field(default_factory=list)
     sent: dict[str, list[bytes]] = field(default_factory=dict)
