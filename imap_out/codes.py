@@ -61,6 +61,7 @@ CODES: Mapping[Reason, bytes] = {
     Reason.NO_SUCH_ACCOUNT: b"AUTHENTICATIONFAILED",  # the same as a wrong password: no oracle
     Reason.ACCOUNT_EXISTS: b"ALREADYEXISTS",
     Reason.WEAK_PASSWORD: b"CANNOT",
+    Reason.MAIL_LOOP: b"CANNOT",
 }
 
 SERVER_BUG = Answer(NO, b"SERVERBUG", b"Something went wrong here. It has been noted.")

@@ -1,7 +1,6 @@
 """SUBSCRIBE, UNSUBSCRIBE, CREATE, DELETE, RENAME, STATUS.
 
-Sent by members. Names become rows of an index, never paths, but they also become
-directories on the disks of mbsync and its kin, so traps for those are not created either.
+Sent by members. A name is decoded strictly here (`imap_out.utf7`) and judged by the store.
 
     create = "CREATE" SP mailbox         ; RFC 3501 section 6.3.3
     rename = "RENAME" SP mailbox SP mailbox
@@ -10,7 +9,6 @@ directories on the disks of mbsync and its kin, so traps for those are not creat
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,6 @@ from mail.mailbox import Status
 
 if TYPE_CHECKING:
     from imap_out.session import Session
-
-_LONGEST = 255  # characters of a whole name
-_DEEPEST = 20  # levels
 
 STATUS_ITEMS: Mapping[bytes, Callable[[Status], int]] = {
     b"MESSAGES": lambda s: s.messages,
@@ -101,16 +96,7 @@ def _only_name(arguments: Arguments) -> str:
 
 
 def _creatable(name: str) -> str:
-    """A name that is safe to show, to list and to mirror into a directory tree.
-
-    Control and format characters spoof what is shown; wildcards could never be listed alone;
-    empty, `.` and `..` levels are path traversal on a client's disk.
-    """
-    levels = name.split("/")
-    if len(name) > _LONGEST or len(levels) > _DEEPEST:
-        raise Refusal(Reason.FOLDER_NOT_PERMITTED, "The folder name is too long or too deep.")
-    if any(level in ("", ".", "..") or level != level.strip() for level in levels):
-        raise Refusal(Reason.FOLDER_NOT_PERMITTED, "A folder name has an empty or unusable level.")
-    if any(c in "*%\\" or unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in name):
-        raise Refusal(Reason.FOLDER_NOT_PERMITTED, "The folder name has a character that is not allowed.")
+    """The store judges names; wildcards are IMAP's own matter: such a name could not be listed alone."""
+    if "*" in name or "%" in name:
+        raise Refusal(Reason.FOLDER_NOT_PERMITTED, "A folder name must not hold * or %.")
     return name

@@ -1,0 +1,112 @@
+"""BODY[...]: parsing at its edges, header subsets byte for byte, in linear time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imap_out import sections
+from imap_out.grammar import Arguments
+from imap_out.sections import Section, Spec, choose
+from mail import structure
+from mail.errors import Refusal
+
+HEADER = b"Subject: a\r\n b\r\nX-Y : c\r\nno colon here\r\n folded\r\nsubject:d\nTo:\r\n\r\n"
+
+
+def parse(text: bytes) -> Section:
+    return sections.parse(Arguments((text,)))
+
+
+@pytest.mark.parametrize(
+    ("text", "section"),
+    [
+        (b"[]", Section()),
+        (b"[header]<0.5>", Section(Spec.HEADER, partial=(0, 5))),
+        (b"[1.2.3]", Section(path=(1, 2, 3))),
+        (b"[1.mime]", Section(Spec.MIME, (1,))),
+        (b"[4.2.TEXT]", Section(Spec.TEXT, (4, 2))),
+        (b"[HEADER.FIELDS (a B)]", Section(Spec.FIELDS, fields=(b"A", b"B"))),
+        (
+            b'[3.HEADER.FIELDS.NOT ("a")]<7.4294967295>',
+            Section(Spec.FIELDS_NOT, (3,), (b"A",), (7, 4294967295)),
+        ),
+    ],
+)
+def test_parse(text, section):
+    assert parse(text) == section
+    assert parse(section.label().split(b"<")[0]).path == section.path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[",
+        b"[x]",
+        b"[1",
+        b"[01]",
+        b"[1.]",
+        b"[1.0]",
+        b"[MIME]",
+        b"[HEADER.FIELDS]",
+        b"[HEADER.FIELDS ()]",
+        b"[1 ]",
+        b"[]<0>",
+        b"[]<0.0>",
+        b"[]<-1.5>",
+        b"[" + b"1." * 300 + b"1]",
+        b"[HEADER.FIELDS (a]",
+    ],
+)
+def test_parse_refuses(text):
+    with pytest.raises(Refusal):
+        parse(text)
+
+
+def test_subsets_are_byte_exact():
+    assert choose(HEADER, frozenset({b"SUBJECT"}), keep=True) == b"Subject: a\r\n b\r\nsubject:d\n\r\n"
+    assert choose(HEADER, frozenset({b"X-Y"}), keep=True) == b"X-Y : c\r\n\r\n"
+    assert choose(HEADER, frozenset({b"SUBJECT"}), keep=False) == b"X-Y : c\r\nTo:\r\n\r\n"
+    assert choose(HEADER, frozenset({b"NONE"}), keep=True) == b"\r\n"
+    assert choose(b"", frozenset(), keep=False) == b"\r\n"
+    assert choose(b"A: b", frozenset({b"A"}), keep=True) == b"A: b\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"x" * 1000000,
+        b"x" + b" " * 1000000,
+        b"x:\r\n" + b" y\r\n" * 300000,
+        b"x\r\n" * 300000,
+        b"a:b\r\n" * 200000,
+        b" \t" * 500000,
+        b"\r" * 1000000,
+        b":" * 1000000,
+    ],
+)
+def test_subsets_are_linear(line):
+    started = time.perf_counter()
+    choose(line, frozenset({b"X"}), keep=True)
+    assert time.perf_counter() - started < 1
+
+
+@given(st.binary(max_size=300), st.integers(0, 50), st.integers(1, 50))
+def test_any_message_gives_octets_or_nil(content, first, most):
+    """Returns octets of the message or None, nothing else."""
+    root = structure.parse(content)
+    for spec in Spec:
+        for path in ((), (1,), (2,), (1, 1)):
+            if spec is Spec.MIME and not path:
+                continue
+            fields = (b"A",) if spec in (Spec.FIELDS, Spec.FIELDS_NOT) else ()
+            whole = sections.of_message(content, root, Section(spec, path, fields))
+            part = sections.of_message(content, root, Section(spec, path, fields, (first, most)))
+            if whole is None:
+                assert part is None
+            else:
+                assert part == whole[first : first + most]
+    assert sections.of_message(content, root, Section()) == content
