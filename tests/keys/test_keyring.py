@@ -24,19 +24,19 @@ def test_the_profile_is_ed25519_and_x25519_version_4(pair: Keypair, gpg: list[st
     assert uid[9] == "ann@acme.test"
 
 
-def test_the_secret_half_is_protected_and_hardly_stretched(pair: Keypair) -> None:
+def test_the_secret_half_is_protected_and_hardly_stretched(pair: Keypair, gpg: list[str]) -> None:
     listed = subprocess.run(
-        ["gpg", "--batch", "--list-packets"], input=pair.secret_key, check=True, capture_output=True
+        [*gpg, "--list-packets"], input=pair.secret_key, check=True, capture_output=True
     ).stdout.decode()
     assert listed.count("iter+salt S2K, algo: 9, SHA1 protection, hash: 10") == 2
     assert listed.count("protect count: 1024 (0)") == 2
 
 
-def test_an_exported_key_is_stretched_in_full(pair: Keypair, passphrase: Secret) -> None:
+def test_an_exported_key_is_stretched_in_full(pair: Keypair, passphrase: Secret, gpg: list[str]) -> None:
     armored = keyring.export_secret(pair.secret_key, passphrase, Secret(b"correct horse battery"))
     assert armored.startswith("-----BEGIN PGP PRIVATE KEY BLOCK-----")
     listed = subprocess.run(
-        ["gpg", "--batch", "--list-packets"], input=armored.encode(), check=True, capture_output=True
+        [*gpg, "--list-packets"], input=armored.encode(), check=True, capture_output=True
     ).stdout.decode()
     assert listed.count("protect count: 65011712 (255)") == 2
     # and the stored one is as it was
