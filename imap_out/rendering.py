@@ -19,7 +19,10 @@ MAX_QUOTED = 1000
 """A longer string goes as a literal: clients have bounded line buffers."""
 
 MAX_VALUE = 64 * 1024
-"""Of one string or address field in ENVELOPE; the header itself is served whole."""
+"""Of one string in ENVELOPE; the header itself is served whole."""
+
+MAX_ADDRESS_FIELD = 512 * 1024
+"""Of one address field: more than `addresses.MAX_ADDRESSES` usual addresses."""
 
 MAX_REPEATED = 100
 """Fields of one name that are read: a hundred thousand To fields must not cost a second."""
@@ -81,7 +84,7 @@ def _found(header_block: bytes) -> _Found:
         elif name in _ADDRESS_FIELDS:
             values = found.lists.setdefault(name, [])
             if len(values) < MAX_REPEATED:
-                values.append(field.value[:MAX_VALUE])
+                values.append(field.value[:MAX_ADDRESS_FIELD])
     return found
 
 
@@ -106,10 +109,12 @@ def _envelope(found: _Found) -> bytes:
 
 
 def _addresses(values: Sequence[bytes]) -> bytes:
-    entries = [entry for value in values for entry in addresses.parse(value)]
+    entries: list[addresses.Entry] = []
+    for value in values:
+        if len(entries) < addresses.MAX_ADDRESSES:
+            entries += addresses.parse(value)
     if not entries:
         return b"NIL"
-    entries = entries[: addresses.MAX_ADDRESSES]
     return b"(%b)" % b"".join(b"(%b %b %b %b)" % tuple(map(nstring, entry)) for entry in entries)
 
 

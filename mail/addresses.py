@@ -37,18 +37,23 @@ def parse(value: bytes) -> list[Entry]:
     """Read the value of From, To, Cc and so on; raw bytes, encoded words left as they are."""
     found: list[Entry] = []
     item: list[Token] = []
-    in_group = in_angle = False
+    in_group = in_angle = in_route = False
+    previous = b""
     for token in tokens(value):
         special = token.text if token.kind is Kind.SPECIAL else b""
+        if previous == b"<":  # obs-route of RFC 5322 section 4.4, `<@a,@b:c@d>`: its commas part nothing
+            in_route = special == b"@"
+        previous = special
         if special in (b"<", b">"):
             in_angle = special == b"<"
+            in_route = False
             item.append(token)
         elif special == b":" and not in_angle and not in_group:
             found.append(Entry(None, None, _phrase(item), None))
             item, in_group = [], True
-        elif (special == b"," and not _in_route(item, in_angle)) or (special == b";" and in_group):
+        elif (special == b"," and not in_route) or (special == b";" and in_group):
             found += _entry(value, item)
-            item, in_angle = [], False
+            item, in_angle, in_route = [], False, False
             if special == b";":
                 found.append(GROUP_END)
                 in_group = False
@@ -61,16 +66,6 @@ def parse(value: bytes) -> list[Entry]:
     if in_group:
         found.append(GROUP_END)
     return found
-
-
-def _in_route(item: Sequence[Token], in_angle: bool) -> bool:
-    """RFC 5322 section 4.4: `<@a,@b:c@d>`; a comma in angle brackets counts only there."""
-    if not in_angle:
-        return False
-    for before, token in zip(reversed(item[:-1]), reversed(item), strict=False):
-        if before.text == b"<" and before.kind is Kind.SPECIAL:
-            return token.text == b"@"
-    return False
 
 
 def _phrase(item: Sequence[Token]) -> bytes:

@@ -70,7 +70,7 @@ def test_reads(text: bytes, ranges: tuple[tuple[int, int], ...]) -> None:
     ],
 )
 def test_refuses(text: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"sequence|number"):
         NumberSet.parse(text)
 
 
