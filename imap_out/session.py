@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -325,11 +325,25 @@ class Session:
             self.say(b"".join(lines))
 
     def logged_in(self, store: Mailstore) -> None:
-        """From here on the bounds are a member's."""
+        """From here on the bounds are a member's. Without an audit line nobody comes in."""
+        try:
+            self.journal.note("login", store.account_id, peer=self.wire.peer)
+        except Exception:
+            store.close()
+            raise
         self._store = store
         self.state = State.AUTHENTICATED
         self._framer.limits = self.limits.after_login
-        self.journal.note("imap-login", store.account_id, peer=self.wire.peer)
+
+    def note(self, event: str, **facts: str | int | Iterable[int]) -> None:
+        """A line of the audit log about something that is done already: a failure undoes nothing,
+
+        and must not tell the client that it did. Facts are numbers, never names.
+        """
+        try:
+            self.journal.note(event, self._account_id(), **facts)
+        except MailError as error:
+            _log.error("imap audit: %s", trail(error))
 
     def select(self, view: View | None) -> None:
         """Select a folder, or none."""
@@ -462,7 +476,7 @@ class Session:
         """Somebody who only ever gets BAD is not reading: a web browser, a port scanner, a fuzzer."""
         self._bad_in_a_row = self._bad_in_a_row + 1 if bad else 0
         if self._bad_in_a_row >= self.limits.bad_commands:
-            self.journal.note("imap-abuse", self._account_id(), peer=self.wire.peer)
+            self.note("refused", peer=self.wire.peer, reason="too many bad commands")
             raise Farewell(b"Too many bad commands.")
 
     def _renew(self) -> None:
@@ -485,7 +499,7 @@ class Session:
         self.select(None)
         self.state = State.LOGOUT
         if self._store is not None:
-            self.journal.note("imap-logout", self._store.account_id, peer=self.wire.peer)
+            self.note("logout", peer=self.wire.peer)
             self._store.close()
             self._store = None
 

@@ -39,5 +39,6 @@ async def append(session: Session, arguments: Arguments) -> Answer:
         raise Refusal(Reason.BAD_MESSAGE, "An empty message is no message.")
     folder = session.store.folder(name)
     copied = await session.store.append(folder, content, flags, internal_date)
+    session.note("appended", folder=folder.folder_id, uids=copied.target_uids)
     code = b"APPENDUID %d %d" % (copied.uid_validity, copied.target_uids[0])
     return ok(b"Message stored.", code)

@@ -43,7 +43,10 @@ def _copy(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
     uids, target = _arguments(session, arguments, by_uid=by_uid)
     if not uids:
         return ok(b"Nothing to copy.")
-    return ok(b"Copied.", _code(session.store.copy(session.selected.folder, uids, target)))
+    folder = session.selected.folder
+    copied = session.store.copy(folder, uids, target)
+    _note(session, "copied", folder, target, copied)
+    return ok(b"Copied.", _code(copied))
 
 
 def _move(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
@@ -51,8 +54,9 @@ def _move(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
     view = writable(session)
     if not uids:
         return ok(b"Nothing to move.")
-    code = _code(session.store.move(view.folder, uids, target))
-    if code:
+    copied = session.store.move(view.folder, uids, target)
+    _note(session, "moved", view.folder, target, copied)
+    if code := _code(copied):
         # RFC 6851 section 4.3: COPYUID comes untagged, before the EXPUNGE responses.
         session.say(b"* OK [" + code + b"] Moved.\r\n")
     return ok(b"Moved.")
@@ -65,6 +69,16 @@ def _arguments(session: Session, arguments: Arguments, *, by_uid: bool) -> tuple
     name = arguments.mailbox()
     arguments.end()
     return session.selected.chosen(numbers, by_uid=by_uid), session.store.folder(name)
+
+
+def _note(session: Session, event: str, source: Folder, target: Folder, copied: Copied) -> None:
+    session.note(
+        event,
+        folder=source.folder_id,
+        uids=copied.source_uids,
+        to_folder=target.folder_id,
+        to_uids=copied.target_uids,
+    )
 
 
 def _code(copied: Copied) -> bytes:

@@ -38,4 +38,5 @@ def _expunge(session: Session, uids: Iterable[int]) -> Answer:
     deleted = [uid for uid in uids if DELETED in view.flags(uid)]
     if deleted:
         session.store.expunge(view.folder, deleted)
+        session.note("expunged", folder=view.folder.folder_id, uids=deleted)
     return ok(b"Expunged.")

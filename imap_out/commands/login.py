@@ -117,7 +117,7 @@ def _decoded(text: bytes) -> bytes:
 
 def _private(session: Session) -> None:
     if not session.wire.secure:
-        session.journal.note("imap-refused", "", peer=session.wire.peer, reason="no TLS")
+        session.note("login refused", peer=session.wire.peer, reason="no TLS")
         raise Refusal(Reason.ENCRYPTION_REQUIRED, "Please use TLS before you log in.")
 
 

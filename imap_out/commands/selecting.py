@@ -64,6 +64,7 @@ async def close(session: Session, arguments: Arguments) -> Answer:
         deleted = [uid for uid in view.uids if DELETED in view.flags(uid)]
         if deleted:
             session.store.expunge(view.folder, deleted)
+            session.note("expunged", folder=view.folder.folder_id, uids=deleted)
     session.select(None)
     return ok(b"Folder closed.")
 

@@ -127,7 +127,7 @@ def test_only_ever_bad_ends_in_bye(login):
             answer = await talk.settle()
             assert answer.count(b"BAD") == QUICK.bad_commands
             assert answer.endswith(b"* BYE Too many bad commands.\r\n")
-            assert [line[0] for line in talk.notes.lines if line[0] == "imap-abuse"]
+            assert "refused" in [line[0] for line in talk.notes.lines]
 
     run(conversation)
 
@@ -256,6 +256,54 @@ def test_only_opened_bodies_are_read():
             assert account.boxes["INBOX"].mails[1].flags == frozenset()
             answer = await talk.ok(b"FETCH 1 (FLAGS BODY[TEXT])")
             assert b"(FLAGS (\\Seen \\Recent) BODY[TEXT]" in answer
+
+    run(conversation)
+
+
+def test_what_is_done_is_noted_without_names():
+    async def conversation():
+        account = Account()
+        account.deliver(message(1))
+        account.deliver(message(2))
+        async with talking(account) as talk:
+            await talk.ok(b"SELECT INBOX")
+            await talk.ok(b"APPEND Drafts {3+}\r\na:b")
+            await talk.ok(b"COPY 1 Archive")
+            await talk.ok(b"MOVE 1 Trash")
+            await talk.ok(b"STORE 1 +FLAGS (\\Deleted)")
+            await talk.ok(b"EXPUNGE")
+        assert [line[0] for line in talk.notes.lines] == [
+            "login",
+            "appended",
+            "copied",
+            "moved",
+            "expunged",
+            "logout",
+        ]
+        assert all(line[1] == "a" * 32 for line in talk.notes.lines)
+        assert talk.notes.lines[3][2] == {
+            "folder": 1, "uids": [1], "to_folder": 4, "to_uids": [1]
+        }  # fmt: skip
+        assert not account.open_sessions
+
+    run(conversation)
+
+
+def test_nobody_comes_in_without_an_audit_line_and_nothing_done_is_denied():
+    async def conversation():
+        async with talking(login=False) as talk:
+            note = talk.notes.note
+
+            def fail(*_args, **_facts):
+                raise Unavailable
+
+            talk.notes.note = fail
+            assert b"NO [UNAVAILABLE]" in await talk.ask(b"LOGIN ann sesame")
+            assert all(store.closed for store in talk.session.directory.opened)
+            talk.notes.note = note
+            await talk.ok(b"LOGIN ann sesame")
+            talk.notes.note = fail
+            await talk.ok(b"APPEND Drafts {3+}\r\na:b")
 
     run(conversation)
 
