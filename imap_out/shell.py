@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from imap_out.limits import Limits
 from imap_out.ports import Directory, Journal
-from imap_out.session import Session
+from imap_out.session import Session, State
 
 _FULL = b"* BYE There are too many connections, please try again later.\r\n"
 _LINGER = 10.0  # seconds for a peer to take our BYE
@@ -53,9 +53,14 @@ class Connections:
         self._limits = limits
         self._by_peer: Counter[str] = Counter()
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return self._by_peer.total()
+
     def enter(self, peer: str) -> bool:
         """Whether one more is allowed; counts it when it is."""
-        full = self._by_peer.total() >= self._limits.connections
+        full = self.count >= self._limits.connections
         if full or self._by_peer[peer] >= self._limits.connections_per_peer:
             return False
         self._by_peer[peer] += 1
@@ -178,9 +183,11 @@ class Connection(protocol.Protocol):
         self._session.lost()
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """The transport holds enough. A peer that takes none of it for long is cut off."""
+        """The transport holds enough, or TLS has not begun. Who takes none of it for long is cut off."""
         self._writable.clear()
-        self._cut_in(self._door.limits.stalled_seconds)
+        limits = self._door.limits
+        stranger = self._session is None or self._session.state is State.NOT_AUTHENTICATED
+        self._cut_in(limits.login_seconds if stranger else limits.stalled_seconds)
 
     def resumeProducing(self) -> None:  # noqa: N802
         """It has room again."""
