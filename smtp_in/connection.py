@@ -29,7 +29,7 @@ logging.getLogger("mail.log").disabled = True
 _log = logging.getLogger("secure_inbox.smtp_in")
 
 _CHUNK = 65_536
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS = 1.0
 _T = TypeVar("_T")
 
 
@@ -91,7 +91,9 @@ class Connection(SMTP):
     def _expel(self, farewell: Reply) -> None:
         """Say so and close, without waiting for a peer that does not read."""
         transport = self._writer.transport
-        if not transport.is_closing():
+        if self._lingers and self._ended:
+            transport.abort()  # it has been told already
+        elif not transport.is_closing():
             transport.write(farewell.encoded())
             transport.close()
             self.loop.call_later(_LINGER_SECONDS, transport.abort)
