@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import smtplib
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -179,9 +181,6 @@ def test_a_large_message_goes_in_and_out_whole(site: Site) -> None:
 
 
 def test_the_portal_shows_how_to_begin(site: Site) -> None:
-    import json
-    import urllib.request
-
     url = json.loads((site.directory / "demo.json").read_text())["portal"]
     with closing(urllib.request.urlopen(url, context=site.tls(), timeout=10)) as page:
         assert page.status == 200 and str(site.imaps.port).encode() in page.read()
