@@ -147,10 +147,9 @@ class Thunderbird:
         """The whole screen, once it is painted, as a PNG of a few colours."""
         self._painted()
         path.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [program("import"), "-display", self._screen, "-window", "root", "+dither", "-colors", "128", str(path)],
-            check=True, capture_output=True, timeout=30,
-        )  # fmt: skip
+        command = [program("import"), "-display", self._screen, "-window", "root"]
+        command += ["+dither", "-colors", "128", str(path)]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
 
     def _painted(self) -> None:
         """Until the topmost window has drawn twice since now."""
