@@ -33,9 +33,9 @@ from smtp_in.originator import check
 from smtp_in.ports import Directory, Journal, Receipt, Sender, Submission
 
 _MAIL_PARAMETERS = frozenset({"SIZE", "BODY", "SMTPUTF8", "AUTH"})
-_QUICK = 1 << 20
+_QUICK = 1 << 16
 """Octets up to which a message is worked on in the loop; a larger one goes to a thread, so that
-50 MB of one member do not hold up the others."""
+neither 50 MB nor a hostile header of one member holds up the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +110,14 @@ def test_check(header: bytes, reason: Reason | None) -> None:
     with pytest.raises(Refusal) as caught:
         check(header, ANN)
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"(" * 500_000, b"()" * 250_000, b'"' * 500_000, b"<" * 500_000, b"a," * 250_000, b"\\" * 500_000],
+)
+def test_hostile_values_are_linear(value: bytes) -> None:
+    """Rows 7 and 8: a header as long as its bound, and no recursion."""
+    start = time.perf_counter()
+    assert mailbox(value) is None
+    assert time.perf_counter() - start < 5

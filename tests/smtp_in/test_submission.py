@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import smtplib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -304,3 +305,22 @@ def test_keys_are_dropped_with_the_connection(house: House, door: Serving) -> No
 def test_recipients_given_twice_get_it_once(house: House, door: Serving) -> None:
     send(door, [CLAIMS, CLAIMS.upper(), CLAIMS], message())
     assert len(house.outside) == 1
+
+
+def test_a_header_of_forty_thousand_addresses(house: House, door: Serving) -> None:
+    """Row 8: it is answered in time, and nobody else waits for it."""
+    crowd = ";\r\n ".join(f"a{n}@x.test" for n in range(40_000))
+    with login(door) as busy, login(door, BOB) as other:
+        busy.ehlo()
+        busy.mail(ANN)
+        busy.rcpt(CLAIMS)
+        busy.docmd("DATA")
+        busy.send(message(f"To: {crowd}") + b".\r\n")
+        waits = []
+        for _ in range(20):
+            start = time.perf_counter()
+            assert other.noop()[0] == 250
+            waits.append(time.perf_counter() - start)
+        assert busy.getreply()[0] == 250
+    assert sorted(waits)[10] < 0.25
+    assert b"a39998@x.test,\r\n a39999@x.test\r\n" in house.outside[0][1]
