@@ -70,7 +70,11 @@ class Site:
     def reader(self, account: Account) -> imaplib.IMAP4_SSL:
         """Logged in over implicit TLS."""
         client = imaplib.IMAP4_SSL(self.imaps.host, self.imaps.port, ssl_context=self.tls(), timeout=30)
-        client.login(account.address, account.password)
+        try:
+            client.login(account.address, account.password)
+        except imaplib.IMAP4.error:
+            client.shutdown()
+            raise
         return client
 
     def submitter(self, account: Account) -> smtplib.SMTP:
