@@ -74,6 +74,7 @@ class Demo:
                 "key": str(certificates.key),
                 "log": str(self._dir / "log" / "gateway.log"),
             },
+            reloads=False,  # it binds its port itself, and a second one could not
         )
 
         async def ready() -> None:

@@ -12,23 +12,28 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ROOMS = ("mail", "policy", "keys", "conf", "store", "smtp_in", "imap_out", "smtp_out", "portal", "gateway")
 _CAUSES = 5
 
 
-def configure(level: str, file: Path | None, process: str) -> None:
-    """Send this process's log to the file (appended to) or standard error, from that level up."""
+def configure(level: str, file: Path | None, process: str) -> TextIO:
+    """Send this process's log to the file (appended to) or standard error, from that level up.
+
+    Returns what it writes to, for whoever lives longer than the log.
+    """
     stream: TextIO = sys.stderr if file is None else open(file, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (for the process's life)
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_add_process, process),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
@@ -37,12 +42,17 @@ def configure(level: str, file: Path | None, process: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(process=process)
     root = logging.getLogger()
     root.handlers[:] = [_Libraries()]
     root.setLevel(max(least, logging.WARNING))
     # warnings' text may hold values too
     logging.captureWarnings(True)
+    return stream
+
+
+def _add_process(process: str, _logger: object, _level: str, event: EventDict) -> EventDict:
+    event["process"] = process
+    return event
 
 
 def note(event: str, **facts: Any) -> None:

@@ -45,6 +45,7 @@ class Service:
     module: str
     wiring: Mapping[str, object]
     sockets: Mapping[str, Sequence[socket]] = field(default_factory=dict)
+    reloads: bool = True  # at SIGHUP a new one takes over; otherwise it stays
 
 
 class Supervisor:
@@ -103,7 +104,7 @@ class Supervisor:
         """A fault in the new plan leaves the old generation at work."""
         logs.note("reloading")
         try:
-            fresh = [_Keeper(service, self._drain) for service in self._plan()]
+            fresh = [_Keeper(service, self._drain) for service in self._plan() if service.reloads]
         except Exception as error:  # whatever is wrong with it, what runs must go on
             logs.failure("reload refused", error)
             return
@@ -113,7 +114,8 @@ class Supervisor:
             logs.failure("reload failed", error)
             await asyncio.gather(*(each.end() for each in fresh))
             return
-        old, self._keepers = self._keepers, fresh
+        old = [keeper for keeper in self._keepers if keeper.reloads]
+        self._keepers = [keeper for keeper in self._keepers if not keeper.reloads] + fresh
         for keeper in old:
             self._retired.add(keeper)
             keeper.retire().add_done_callback(partial(self._forget, keeper))
@@ -128,6 +130,7 @@ class _Keeper:
 
     def __init__(self, service: Service, drain_seconds: float) -> None:
         self._service = service
+        self.reloads = service.reloads
         self._drain = drain_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._wanted = True

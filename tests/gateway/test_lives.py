@@ -19,7 +19,7 @@ import pytest
 
 from tests.clients.gateway import PROGRAM, Running, gateway, port_base
 from tests.clients.site import Site, until
-from tests.gateway.command import rows
+from tests.gateway.command import rows, run
 from tests.gateway.test_roads import ODD, found, reading, send
 
 pytestmark = pytest.mark.slow
@@ -132,7 +132,7 @@ def test_a_reload_drops_no_session_and_takes_the_new_settings(tmp_path: Path) ->
             )
             with pytest.raises(smtplib.SMTPDataError) as caught:
                 send(site, "bob", ["claims@example-health.test"], "attached", header=attachment)
-            assert caught.value.smtp_code == 552
+            assert b"1 more than the 0" in caught.value.smtp_error
         until("the last old worker's end", lambda: not set(workers(running)) & set(old))
 
 
@@ -173,6 +173,7 @@ def test_what_waits_for_the_organisation_survives_a_restart(tmp_path: Path) -> N
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
     with gateway(data, examples=False) as running:
+        run(running.site.config, "queue", "flush")  # its next attempt may be a minute away
         assert running.site.sunk_with("waits for long")
         until("an empty queue", lambda: rows(running.site.config, "queue", "list") == [])
 
