@@ -115,12 +115,12 @@ class Plan:
         self.opens = [item.section for item in items if item.section is not None]
         wanted = [i.column for i in items if i.column not in (None, Column.UID, Column.FLAGS)]
         columns: list[Column] = [column for column in dict.fromkeys(wanted) if column is not None]
-        if self.opens:
+        self.needs_parts = any(section.needs_parts for section in self.opens)
+        if self.needs_parts:
             columns = [Column.PARTS, *(c for c in columns if c is not Column.PARTS)]
-        elif self.marks_seen and not columns:
-            columns = [Column.SIZE]
-        self.columns = [Column.UID, *columns] if columns else []
-        self.parts_place = 1  # in a row
+        touches_store = columns or self.opens or self.marks_seen
+        self.columns = [Column.UID, *columns] if touches_store else []
+        self.parts_place = 1  # in a row, when parts are needed
         places = {Column.UID: 0, Column.FLAGS: 1, **{c: i for i, c in enumerate(columns, 2)}}
         opened = iter(range(2 + len(columns), 2 + len(columns) + len(self.opens)))
         self._places = [

@@ -57,6 +57,11 @@ class Section:
         """Whether the stored header block is enough, the message staying shut."""
         return not self.path and self.spec in (Spec.HEADER, Spec.FIELDS, Spec.FIELDS_NOT)
 
+    @property
+    def needs_parts(self) -> bool:
+        """Whether the part tree is needed to find it."""
+        return bool(self.path) or self.spec is not Spec.ALL
+
     def label(self) -> bytes:
         """`[1.2.HEADER.FIELDS (SUBJECT)]<0>`, as the answer names it."""
         words = [b"%d" % number for number in self.path]
@@ -128,9 +133,12 @@ def _named(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
     return re.compile(b"(?im)^(?:" + b"|".join(possible) + b")" + _REST)
 
 
-def of_message(content: bytes, root: structure.Part, section: Section) -> bytes | None:
-    """Any section, from the whole message. None when there is no such part: NIL on the wire."""
-    if not section.path and section.spec is Spec.ALL:
+def of_message(content: bytes, root: structure.Part | None, section: Section) -> bytes | None:
+    """Any section, from the whole message and its part tree (None when no section `needs_parts`).
+
+    None when there is no such part: NIL on the wire.
+    """
+    if root is None or not section.needs_parts:
         return section.cut(content)
     span = _span(root, section)
     if span is None:

@@ -11,7 +11,7 @@ for; then it counts as read (the store's audit), and as \\Seen unless the client
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from imap_out import sections
@@ -22,7 +22,7 @@ from imap_out.grammar import Arguments
 from imap_out.view import View
 from mail import structure
 from mail.errors import Damaged, MailError, Reason, Refusal, Unavailable
-from mail.mailbox import SEEN, FlagChange
+from mail.mailbox import SEEN, Column, FlagChange
 
 if TYPE_CHECKING:
     from imap_out.session import Session
@@ -108,15 +108,13 @@ def _find(known: Any, uid: int) -> tuple[int, bytes]:
 
 
 async def _messages(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
-    """One message at a time: opened, marked, sent, forgotten."""
-    view = session.selected
+    """One message at a time: opened, marked, said, forgotten."""
     failed = False
+    waiting = 0
     for uid in uids:
-        row = next(iter(session.store.rows(view.folder, [uid], plan.columns)), None)
-        if row is None:
-            continue  # gone since; its EXPUNGE is on the way
         try:
-            found = await _open(session, plan, uid, row)
+            row = _row(session, plan, uid)
+            pieces = list(_said(session, plan, row, await _open(session, plan, uid, row)))
         except (Unavailable, Damaged) as error:
             _log.error("imap FETCH: %s", trail(error))
             failed = True
@@ -124,28 +122,44 @@ async def _messages(session: Session, plan: Plan, uids: Sequence[int]) -> Answer
         except Refusal as refusal:
             if refusal.reason not in _GONE:
                 raise
-            continue
-        marked = plan.marks_seen and _mark_seen(session, view, uid)
-        number = view.number(uid)
-        record = (uid, view.flag_text(uid), *row[1:], *found)
-        # The octets of a message are said as they are: put into a format they would be copied.
-        session.say(b"* %d FETCH (" % number)
-        for piece in plan.pieces(record):
+            continue  # gone since; its EXPUNGE is on the way
+        for piece in pieces:
             session.say(piece)
-        if marked and not plan.shows_flags:
-            session.say(b" FLAGS " + view.flag_text(uid))
-        session.say(b")\r\n")
-        await session.turn()
+            waiting += len(piece)
+        if waiting >= _CHUNK:
+            waiting = 0
+            await session.turn()
     if failed:
         return no(b"Some messages cannot be opened now, please try again later.", b"UNAVAILABLE")
     return ok(b"Fetched.")
+
+
+def _row(session: Session, plan: Plan, uid: int) -> tuple[Any, ...]:
+    if plan.opens and plan.columns == [Column.UID]:
+        return (uid,)  # opening it says soon enough whether it is there
+    for row in session.store.rows(session.selected.folder, [uid], plan.columns):
+        return row
+    raise Refusal(Reason.NO_SUCH_MESSAGE, "The message is gone.")
+
+
+def _said(
+    session: Session, plan: Plan, row: tuple[Any, ...], found: Sequence[bytes | None]
+) -> Iterator[bytes]:
+    """One FETCH response. A message's octets come as they are: put into a format they would be copied."""
+    view, uid = session.selected, row[0]
+    marked = plan.marks_seen and _mark_seen(session, view, uid)
+    yield b"* %d FETCH (" % view.number(uid)
+    yield from plan.pieces((uid, view.flag_text(uid), *row[1:], *found))
+    if marked and not plan.shows_flags:
+        yield b" FLAGS " + view.flag_text(uid)
+    yield b")\r\n"
 
 
 async def _open(session: Session, plan: Plan, uid: int, row: Sequence[Any]) -> list[bytes | None]:
     if not plan.opens:
         return []
     content = await session.store.content(session.selected.folder, uid)
-    root = structure.unpack(row[plan.parts_place])
+    root = structure.unpack(row[plan.parts_place]) if plan.needs_parts else None
     return [sections.of_message(content, root, section) for section in plan.opens]
 
 
