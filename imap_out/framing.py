@@ -16,12 +16,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from imap_out.limits import FramingLimits
+from imap_out.limits import Budget, FramingLimits
 
 _ANNOUNCED = re.compile(rb"\{([0-9]+)(\+?)\}\Z")
 _TAG = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}) ')  # ASTRING-CHAR without "+"
 _NAME = re.compile(rb"[^ ]+ (?i:APPEND) ")
 _LONGEST_ANNOUNCEMENT = 32
+_SMALL = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,17 @@ _LINE_ABUSE = b"The line is too long."
 _TOO_LONG = b"BAD [TOOBIG] The command line is too long."
 _TOO_BIG = b"NO [TOOBIG] The literal is larger than this server takes."
 _TOO_MANY = b"BAD [TOOBIG] The command has too many literals."
+_NO_ROOM = b"NO [UNAVAILABLE] The server is busy with other messages, please try again later."
 _BAD_OCTET = b"BAD A command line must not hold NUL or a bare CR."
 
 
 class Framer:
     """Feed it bytes, take events. `limits` may be replaced between two commands."""
 
-    def __init__(self, limits: FramingLimits) -> None:
+    def __init__(self, limits: FramingLimits, budget: Budget) -> None:
         self.limits = limits
+        self._budget = budget
+        self._held = 0  # octets taken from the budget
         self._buffer = bytearray()
         self._searched = 0  # octets of the buffer known to hold no LF
         self._plain_line = False
@@ -97,6 +101,12 @@ class Framer:
         self._searched = 0
         self._plain_line = False
         self._begin()
+        self.release()
+
+    def release(self) -> None:
+        """The last frame's literals are needed no more."""
+        self._budget.give(self._held)
+        self._held = 0
 
     def expect_line(self) -> None:
         """The next event is a `Line` (or `Abuse`): the peer answers a `+` of ours."""
@@ -174,6 +184,8 @@ class Framer:
             self._refuse(_TOO_BIG, text)
         elif len(self._parts) >= 2 * self.limits.literal_count:
             self._refuse(_TOO_MANY, text)
+        elif not self._refusal and not self._take(size):
+            self._refuse(_NO_ROOM, text)
         if not self._refusal:
             self._parts.append(text[: announced.start()])
             if size:
@@ -189,6 +201,14 @@ class Framer:
         self._skipping = size
         return None
 
+    def _take(self, size: int) -> bool:
+        """Small literals are free: their sum is bounded already."""
+        if size <= _SMALL:
+            return True
+        taken = self._budget.take(size)
+        self._held += size * taken
+        return taken
+
     def _refuse(self, answer: bytes, text: bytes) -> None:
         if self._refusal:
             return
@@ -196,6 +216,7 @@ class Framer:
         tag = _TAG.match(first)
         self._refusal = (tag[1] if tag else b"*") + b" " + answer
         self._parts.clear()
+        self.release()
 
     def _finish(self, text: bytes) -> Event:
         parts, refusal = (*self._parts, text), self._refusal

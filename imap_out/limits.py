@@ -47,12 +47,31 @@ class Limits:
     )
     login_seconds: float = 60  # without a complete command before login; stops slow-loris connections
     idle_seconds: float = 30 * 60  # RFC 9051 section 5.4: the autologout timer must be at least 30 minutes
-    stalled_seconds: float = 300  # a peer that reads nothing of what it asked for
+    stalled_seconds: float = 300  # a peer that reads nothing of its answers, or stops amid a command
     beat_seconds: float = 120  # in IDLE: look for what expired, and keep a NAT's entry alive
     failed_login_seconds: float = 2  # before the answer to a failed login; holds up this connection only
     failed_logins: int = 5  # per connection, then BYE
     bad_commands: int = 20  # in a row, then BYE: nobody is listening to our answers
     backlog: int = 256 * KIB  # pipelined octets that wait; beyond it the transport is paused
     search_depth: int = 32  # CVE-2026-27857: nesting of parentheses, NOT and OR
+    in_flight: int = 512 * MIB  # large literals of all sessions of this process together
     connections: int = 10_000  # of this process
     connections_per_peer: int = 50  # one office behind one address; mail clients open five each
+
+
+class Budget:
+    """Octets that all sessions of a process may hold at once; who gets none is told to try again."""
+
+    def __init__(self, octets: int) -> None:
+        self.left = octets
+
+    def take(self, octets: int) -> bool:
+        """Whether there was room; if so it is taken."""
+        if octets > self.left:
+            return False
+        self.left -= octets
+        return True
+
+    def give(self, octets: int) -> None:
+        """Back."""
+        self.left += octets

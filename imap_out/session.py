@@ -38,7 +38,7 @@ from imap_out.commands import (
 from imap_out.faults import trail
 from imap_out.framing import Abuse, Continue, Event, Frame, Framer, Line, Refused
 from imap_out.grammar import Arguments
-from imap_out.limits import Limits
+from imap_out.limits import Budget, Limits
 from imap_out.ports import Directory, Journal, Mailstore
 from imap_out.view import View
 from mail.errors import MailError, Reason, Refusal
@@ -171,7 +171,14 @@ class Farewell(Exception):
 class Session:
     """`feed` bytes in, `run` until it is over. `lost` and `stop` end it from outside."""
 
-    def __init__(self, wire: Wire, directory: Directory, journal: Journal, limits: Limits) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        directory: Directory,
+        journal: Journal,
+        limits: Limits,
+        budget: Budget | None = None,
+    ) -> None:
         self.wire: Wire = wire
         self.directory = directory
         self.journal = journal
@@ -180,21 +187,22 @@ class Session:
         self.view: View | None = None
         self.failed_logins = 0
         self._store: Mailstore | None = None
-        self._framer = Framer(limits.before_login)
+        self._framer = Framer(limits.before_login, budget or Budget(limits.in_flight))
         self._stirred = asyncio.Event()
         self._out: list[bytes] = []
         self._bad_in_a_row = 0
         self._upgrading = False
         self._paused = self._lost = self._stopping = self._changed = False
-        self._deadline = 0.0
+        self._deadline = self._fed = 0.0
 
     # -- from the shell -------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer. The transport is paused when too many wait."""
         self._framer.feed(data)
+        self._fed = self._time()
         if self.state is not State.NOT_AUTHENTICATED:
-            self._deadline = self._time() + self.limits.idle_seconds
+            self._deadline = self._fed + self.limits.idle_seconds
         if self._framer.buffered > self.limits.backlog and not self._paused:
             self._paused = True
             self.wire.pause()
@@ -376,10 +384,13 @@ class Session:
             if until is not None and self._changed:
                 self._changed = False
                 return None
-            if self._time() >= self._deadline:
+            deadline = self._deadline
+            if self._framer.midway:  # half a command holds memory, an idle client does not
+                deadline = min(deadline, self._fed + self.limits.stalled_seconds)
+            if self._time() >= deadline:
                 raise Farewell(b"Autologout; idle for too long.")  # RFC 9051 section 5.4
             self._stirred.clear()
-            deadline = self._deadline if until is None else min(until, self._deadline)
+            deadline = deadline if until is None else min(until, deadline)
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._stirred.wait()
@@ -394,6 +405,7 @@ class Session:
                 self.say(b"+ OK\r\n")
             case Frame(parts):
                 await self._execute(Arguments(parts, self.limits.search_depth))
+                self._framer.release()
                 self._renew()
                 if self._upgrading:
                     self._upgrade()
@@ -498,6 +510,7 @@ class Session:
     def _close(self) -> None:
         self.select(None)
         self.state = State.LOGOUT
+        self._framer.clear()
         if self._store is not None:
             self.note("logout", peer=self.wire.peer)
             self._store.close()

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
-from imap_out.limits import Limits
+from imap_out.limits import Budget, Limits
 from imap_out.ports import Directory, Journal
 from imap_out.session import Session, State
 
@@ -47,9 +47,13 @@ def tls_options(certificates: bytes, private_key: bytes) -> ssl.CertificateOptio
 
 
 class Connections:
-    """How many there are, in all and from each address; shared by the doors of a process."""
+    """How many there are, in all and from each address, and what their literals may hold together;
+
+    shared by the doors of a process.
+    """
 
     def __init__(self, limits: Limits) -> None:
+        self.budget = Budget(limits.in_flight)
         self._limits = limits
         self._by_peer: Counter[str] = Counter()
 
@@ -160,8 +164,9 @@ class Connection(protocol.Protocol):
             return
         self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)
-        self._session = Session(self, self._door.directory, self._door.journal, self._door.limits)
-        self._door.opened(self)
+        door = self._door
+        self._session = Session(self, door.directory, door.journal, door.limits, door.connections.budget)
+        door.opened(self)
         self.task = asyncio.get_running_loop().create_task(self._converse(self._session))
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imap_out.framing import Abuse, Continue, Event, Frame, Framer, Line, Refused
-from imap_out.limits import BEFORE_LOGIN, Limits
+from imap_out.limits import BEFORE_LOGIN, Budget, Limits
 
 AFTER_LOGIN = Limits().after_login
 BAD_OCTET = Refused(b"a", b"BAD A command line must not hold NUL or a bare CR.")
@@ -21,7 +21,7 @@ TOO_MUCH = Abuse(b"That is more than this server reads.")
 
 
 def events(data: bytes, *, step: int = 0, limits=AFTER_LOGIN) -> list[Event]:
-    framer = Framer(limits)
+    framer = Framer(limits, Budget(1 << 30))
     found: list[Event] = []
     pieces = [data[i : i + step] for i in range(0, len(data), step)] if step else [data]
     for piece in pieces:
@@ -109,7 +109,7 @@ def test_literal_behind_an_overlong_line_is_not_read_as_commands(step):
 
 
 def test_endless_line_ends_in_bye_with_flat_memory():
-    framer = Framer(BEFORE_LOGIN)
+    framer = Framer(BEFORE_LOGIN, Budget(1 << 30))
     for _ in range(1000):
         framer.feed(b"x" * 1000)
         event = framer.next()
@@ -149,7 +149,7 @@ def test_append_may_be_as_large_as_a_message_only_after_login():
 
 
 def test_refused_unasked_literal_is_swallowed_not_stored():
-    framer = Framer(AFTER_LOGIN)
+    framer = Framer(AFTER_LOGIN, Budget(1 << 30))
     framer.feed(b"a X {20000000+}\r\n")
     assert framer.next() is None
     tracemalloc.start()
@@ -165,7 +165,7 @@ def test_refused_unasked_literal_is_swallowed_not_stored():
 
 
 def test_a_large_literal_is_collected_in_linear_memory():
-    framer = Framer(AFTER_LOGIN)
+    framer = Framer(AFTER_LOGIN, Budget(1 << 30))
     framer.feed(b"a APPEND x {20000000+}\r\n")
     piece = b"y" * 65536
     tracemalloc.start()
@@ -182,8 +182,29 @@ def test_a_large_literal_is_collected_in_linear_memory():
     assert peak < 45_000_000
 
 
+def test_sessions_share_a_budget_for_large_literals():
+    budget = Budget(1_000_000)
+    framers = [Framer(AFTER_LOGIN, budget) for _ in range(3)]
+    for framer in framers[:2]:
+        framer.feed(b"a APPEND x {400000}\r\n")
+        assert framer.next() == Continue()
+    framers[2].feed(b"a APPEND x {400000}\r\n")
+    refused = framers[2].next()
+    assert isinstance(refused, Refused) and refused.answer.startswith(b"NO [UNAVAILABLE]")
+    framers[0].feed(b"x" * 400_000 + b"\r\n")
+    assert isinstance(framers[0].next(), Frame)
+    framers[0].release()  # its command is done
+    framers[2].feed(b"a APPEND x {400000+}\r\n")
+    assert framers[2].next() is None
+    framers[1].clear()  # its client has gone
+    framers[2].feed(b"x" * 400_000 + b" {700000+}\r\n" + b"x" * 700_000 + b"\r\nb NOOP\r\n")
+    assert isinstance(framers[2].next(), Refused)
+    assert framers[2].next() == Frame((b"b NOOP",))
+    assert budget.left == 1_000_000
+
+
 def test_plain_lines_are_asked_for_one_at_a_time():
-    framer = Framer(BEFORE_LOGIN)
+    framer = Framer(BEFORE_LOGIN, Budget(1 << 30))
     framer.expect_line()
     framer.feed(b"{5}\r\na NOOP\r\n")
     assert framer.next() == Line(b"{5}")
@@ -192,14 +213,14 @@ def test_plain_lines_are_asked_for_one_at_a_time():
 
 def test_overlong_plain_line_is_abuse():
     for data in (b"x" * 9000, b"x" * 9000 + b"\r\n"):
-        framer = Framer(BEFORE_LOGIN)
+        framer = Framer(BEFORE_LOGIN, Budget(1 << 30))
         framer.expect_line()
         framer.feed(data)
         assert framer.next() == Abuse(b"The line is too long.")
 
 
 def test_clear_forgets_what_came_in_clear():
-    framer = Framer(BEFORE_LOGIN)
+    framer = Framer(BEFORE_LOGIN, Budget(1 << 30))
     framer.feed(b"a STARTTLS\r\nb LOGIN ann {2+}\r\np")
     assert framer.next() == Frame((b"a STARTTLS",))
     assert framer.next() is None

@@ -355,6 +355,17 @@ def test_autologout_before_and_after_login_and_in_idle():
     run(conversation)
 
 
+def test_a_client_that_stops_amid_a_command_is_not_waited_for_as_an_idle_one_is():
+    async def conversation():
+        async with talking(limits=replace(QUICK, stalled_seconds=0.05)) as talk:
+            await asyncio.sleep(0.1)
+            await talk.ok(b"NOOP")
+            talk.send(b"a APPEND INBOX {100000+}\r\nhalf")
+            assert b"* BYE Autologout" in await talk.until(b"BYE")
+
+    run(conversation)
+
+
 def test_trickling_bytes_do_not_put_off_the_time_before_login():
     async def conversation():
         async with talking(limits=replace(QUICK, login_seconds=0.05), login=False) as talk:
@@ -376,6 +387,22 @@ def test_a_client_that_vanishes_leaves_nothing(sent):
             await talk.end()
             assert account.open_sessions == 0 and not account.watchers
             assert not account.boxes["INBOX"].mails
+
+    run(conversation)
+
+
+def test_the_budget_is_given_back_by_commands_and_by_clients_that_vanish():
+    async def conversation():
+        async with talking(limits=replace(QUICK, in_flight=1_000_000)) as talk:
+            for _ in range(3):
+                await talk.ok(b"APPEND Drafts {900000+}\r\n" + b"a" * 900_000)
+            assert b"NO [UNAVAILABLE]" in await talk.ask(b"APPEND Drafts {1000001}")
+            talk.send(b"b APPEND Drafts {900000+}\r\nhalf")
+            await talk.settle()
+            budget = talk.session._framer._budget
+            assert budget.left == 100_000
+            await talk.end()
+            assert budget.left == 1_000_000
 
     run(conversation)
 
