@@ -32,6 +32,7 @@ from store.accounts import Account, Status
 from store.delivery import Destination
 from store.filing import SENT
 from store.mailbox import Mailbox
+from store.spool import Prepared
 
 
 class Counter:
@@ -93,14 +94,16 @@ async def submit(house: House, account: Account, mailbox: Mailbox, submission: S
         if queued is not None:
             queued.abandon()
         raise
+    in_queue = False
     try:
         if queued is not None:
             queued.commit()
+            in_queue = True
         receipt = await local.commit()
-    except MailError:
+    except BaseException:
         local.abort()
         if queued is not None:
-            _withdraw(house, queued.item.item_id)
+            _withdraw(house, queued, in_queue)
         _unfile(mailbox, sent, filed, first_new)
         raise
     if queued is not None:
@@ -138,10 +141,13 @@ def _delivered(house: House, to: Iterable[Destination], octets: int) -> None:
         house.ledger.audit.note("delivered", destination.account_id, octets=octets)
 
 
-def _withdraw(house: House, item_id: str) -> None:
-    """The row may be there or not; what cannot be taken back is sent, and the client told to repeat."""
-    with suppress(MailError):
-        house.spool.drop(item_id)
+def _withdraw(house: House, queued: Prepared, in_queue: bool) -> None:
+    """What cannot be taken back is sent, and the client, who was told to repeat, sends it twice."""
+    with suppress(MailError, OSError):
+        if in_queue:
+            house.spool.drop(queued.item.item_id)
+        else:
+            queued.abandon()
 
 
 def _unfile(mailbox: Mailbox, sent: Folder, filed: Copied, first_new: int) -> None:
