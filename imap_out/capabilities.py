@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from imap_out.states import State
+
 if TYPE_CHECKING:
     from imap_out.session import Session
 
@@ -18,7 +20,7 @@ def _always(_session: Session) -> bool:
 
 
 def _outside(session: Session) -> bool:
-    return session.state.name == "NOT_AUTHENTICATED"
+    return session.state is State.NOT_AUTHENTICATED
 
 
 def _inside(session: Session) -> bool:

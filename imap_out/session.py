@@ -1,11 +1,9 @@
-"""One client's conversation: the loop that takes events, and THE TABLE of commands.
+"""One client's conversation: the loop that takes events, runs commands and tells what is new.
 
 Apart from the shell, which owns the socket: a session is fed bytes and writes to a `Wire`,
 so tests hold whole conversations without one. Anybody can send bytes here. Standards:
 RFC 3501 (states in section 3, tags and order in section 5.5), RFC 9051 section 5.4.
-
-A new extension is a file in `commands/` and a row in `TABLE` (and, if clients must know of
-it, one in `capabilities`).
+Which command is allowed when is `table`'s to say.
 """
 
 from __future__ import annotations
@@ -13,151 +11,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Protocol
 
 from imap_out import capabilities
 from imap_out.codes import BAD, SERVER_BUG, Answer, answer_to, plain
-from imap_out.commands import (
-    append,
-    copying,
-    expunge,
-    fetch,
-    folders,
-    idle,
-    listing,
-    login,
-    search,
-    selecting,
-    storing,
-    talk,
-)
 from imap_out.faults import trail
 from imap_out.framing import Abuse, Continue, Event, Frame, Framer, Line, Refused
 from imap_out.grammar import Arguments
 from imap_out.limits import Budget, Limits
 from imap_out.ports import Directory, Journal, Mailstore
+from imap_out.states import State, Tell
+from imap_out.table import SELECTED, TABLE, Row
 from imap_out.view import View
+from imap_out.wire import Wire
 from mail.errors import MailError, Reason, Refusal
 
 _log = logging.getLogger("imap_out")
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}')
 _CHUNK = 64 * 1024  # octets written before the peer must have taken some
-
-
-class State(Enum):
-    """RFC 3501 section 3."""
-
-    NOT_AUTHENTICATED = auto()
-    AUTHENTICATED = auto()
-    SELECTED = auto()
-    LOGOUT = auto()
-
-
-class Tell(Enum):
-    """What a command lets the session say of the folder when it is done (RFC 3501 7.4.1)."""
-
-    NOTHING = auto()
-    NO_EXPUNGE = auto()  # numbers in the client's next pipelined command must stay true
-    ALL = auto()
-
-
-class Wire(Protocol):
-    """The transport as the session sees it."""
-
-    @property
-    def secure(self) -> bool:
-        """Whether TLS is on."""
-        ...
-
-    @property
-    def can_start_tls(self) -> bool:
-        """Whether STARTTLS is on offer."""
-        ...
-
-    @property
-    def peer(self) -> str:
-        """The client's IP address."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Send; never blocks."""
-        ...
-
-    async def drained(self) -> None:
-        """Wait until the peer has taken enough; ConnectionError when it is gone."""
-        ...
-
-    def start_tls(self) -> None:
-        """What is written after this, and what comes, is inside TLS."""
-        ...
-
-    def pause(self) -> None:
-        """Stop reading: more waits than should."""
-        ...
-
-    def resume(self) -> None:
-        """Read again."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One command. `codes` replaces rows of `codes.CODES` where the RFC asks for another."""
-
-    states: frozenset[State]
-    run: Callable[[Session, Arguments], Awaitable[Answer]]
-    tell: Tell = Tell.ALL
-    codes: Mapping[Reason, bytes] = field(default_factory=dict)
-
-
-ANY = frozenset({State.NOT_AUTHENTICATED, State.AUTHENTICATED, State.SELECTED})
-OUTSIDE = frozenset({State.NOT_AUTHENTICATED})
-INSIDE = frozenset({State.AUTHENTICATED, State.SELECTED})
-SELECTED = frozenset({State.SELECTED})
-_TRY_CREATE = {Reason.NO_SUCH_FOLDER: b"TRYCREATE"}  # RFC 3501 sections 6.3.11, 6.4.7
-
-TABLE: Mapping[bytes, Row] = {
-    b"CAPABILITY": Row(ANY, talk.capability),
-    b"NOOP": Row(ANY, talk.noop),
-    b"LOGOUT": Row(ANY, talk.logout, Tell.NOTHING),
-    b"ID": Row(ANY, talk.identify),
-    b"STARTTLS": Row(OUTSIDE, login.start_tls),
-    b"LOGIN": Row(OUTSIDE, login.login),
-    b"AUTHENTICATE": Row(OUTSIDE, login.authenticate),
-    b"ENABLE": Row(frozenset({State.AUTHENTICATED}), talk.enable),  # RFC 5161 section 3.1
-    b"NAMESPACE": Row(INSIDE, listing.namespace),
-    b"LIST": Row(INSIDE, listing.list_),
-    b"LSUB": Row(INSIDE, listing.lsub),
-    b"SUBSCRIBE": Row(INSIDE, folders.subscribe),
-    b"UNSUBSCRIBE": Row(INSIDE, folders.unsubscribe),
-    b"CREATE": Row(INSIDE, folders.create),
-    b"DELETE": Row(INSIDE, folders.delete),
-    b"RENAME": Row(INSIDE, folders.rename),
-    b"STATUS": Row(INSIDE, folders.status),
-    b"SELECT": Row(INSIDE, selecting.select, Tell.NOTHING),
-    b"EXAMINE": Row(INSIDE, selecting.examine, Tell.NOTHING),
-    b"APPEND": Row(INSIDE, append.append, codes=_TRY_CREATE),
-    b"IDLE": Row(INSIDE, idle.idle),
-    b"CHECK": Row(SELECTED, selecting.check),
-    b"CLOSE": Row(SELECTED, selecting.close, Tell.NOTHING),
-    b"UNSELECT": Row(SELECTED, selecting.unselect, Tell.NOTHING),
-    b"EXPUNGE": Row(SELECTED, expunge.expunge),
-    b"UID EXPUNGE": Row(SELECTED, expunge.uid_expunge),
-    b"SEARCH": Row(SELECTED, search.search, Tell.NO_EXPUNGE),
-    b"UID SEARCH": Row(SELECTED, search.uid_search),
-    b"FETCH": Row(SELECTED, fetch.fetch, Tell.NO_EXPUNGE),
-    b"UID FETCH": Row(SELECTED, fetch.uid_fetch),
-    b"STORE": Row(SELECTED, storing.store, Tell.NO_EXPUNGE),
-    b"UID STORE": Row(SELECTED, storing.uid_store),
-    b"COPY": Row(SELECTED, copying.copy, codes=_TRY_CREATE),
-    b"UID COPY": Row(SELECTED, copying.uid_copy, codes=_TRY_CREATE),
-    b"MOVE": Row(SELECTED, copying.move, codes=_TRY_CREATE),
-    b"UID MOVE": Row(SELECTED, copying.uid_move, codes=_TRY_CREATE),
-}
 
 
 class Farewell(Exception):

@@ -25,7 +25,8 @@ from twisted.python.failure import Failure
 
 from imap_out.limits import Budget, Limits
 from imap_out.ports import Directory, Journal
-from imap_out.session import Session, State
+from imap_out.session import Session
+from imap_out.states import State
 
 _FULL = b"* BYE There are too many connections, please try again later.\r\n"
 _LINGER = 10.0  # seconds for a peer to take our BYE

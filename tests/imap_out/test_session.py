@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from imap_out import capabilities
 from imap_out.codes import CODES, SERVER_BUG, answer_to
-from imap_out.session import TABLE, State
+from imap_out.states import State
+from imap_out.table import TABLE
 from mail.errors import Damaged, Reason, Refusal, Unavailable
 from tests.imap_out.memory import Account, MemoryDirectory
 from tests.imap_out.talk import QUICK, Talk, message, run, talking, turns

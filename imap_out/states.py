@@ -1,0 +1,28 @@
+"""The states of a session and what may be told in them (RFC 3501 sections 3 and 7.4.1).
+
+Apart because the table, the session and the capabilities name them, and none may own them.
+
+    NOT_AUTHENTICATED --LOGIN, AUTHENTICATE--> AUTHENTICATED --SELECT, EXAMINE--> SELECTED
+    SELECTED --CLOSE, UNSELECT, a failed SELECT--> AUTHENTICATED;  any --LOGOUT, BYE--> LOGOUT
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class State(Enum):
+    """RFC 3501 section 3."""
+
+    NOT_AUTHENTICATED = auto()
+    AUTHENTICATED = auto()
+    SELECTED = auto()
+    LOGOUT = auto()
+
+
+class Tell(Enum):
+    """What a command lets the session say of the folder when it is done (RFC 3501 7.4.1)."""
+
+    NOTHING = auto()
+    NO_EXPUNGE = auto()  # numbers in the client's next pipelined command must stay true
+    ALL = auto()
