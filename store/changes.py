@@ -26,7 +26,6 @@ _MAX_DATAGRAMS = 256
 """Read at one wake-up, so that a burst cannot starve the sessions."""
 
 _RETRY_SECONDS = 0.01
-_MAX_RETRIES = 50
 
 
 class Bus:
@@ -39,6 +38,9 @@ class Bus:
         self._path = ""
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._changed: set[str] = set()
+        self._untold: set[str] = set()
+        self._behind: dict[str, set[str]] = {}
+        self._retry: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind and listen on the loop."""
@@ -57,6 +59,9 @@ class Bus:
             self._socket.close()
             self._socket = None
             discard(self._path)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def listen(self, account_id: str, told: Callable[[], None]) -> Callable[[], None]:
         """Call `told` on the loop soon after a change of the account, bursts as one. Returns
@@ -76,32 +81,48 @@ class Bus:
         """Something of this account changed; from the loop's thread. Never fails: the change
         is durable already, and who misses this learns of it at its next look."""
         self._note(account_id)
-        try:
-            peers = [entry.path for entry in os.scandir(self._run) if entry.name.endswith(_SUFFIX)]
-        except OSError:
+        if self._loop is None:
+            with _datagram_socket() as sender:
+                for peer in self._peers():
+                    _send(sender, peer, account_id)
             return
-        sender = self._socket or _datagram_socket()
-        try:
-            for peer in peers:
-                if peer != self._path:
-                    self._send(sender, peer, account_id, _MAX_RETRIES)
-        finally:
-            if sender is not self._socket:
-                sender.close()
+        if not self._untold:
+            self._loop.call_soon(self._tell_peers)
+        self._untold.add(account_id)
 
-    def _send(self, sender: socket.socket, peer: str, account_id: str, retries: int) -> None:
-        try:
-            sender.sendto(account_id.encode(), peer)
-        except OSError as error:
-            if error.errno == errno.ECONNREFUSED:  # its process died without tidying up
-                discard(peer)
-            elif error.errno in (errno.EAGAIN, errno.ENOBUFS) and self._loop and retries:
-                # Its queue is full: it is busy, so it will look soon, but not at this account.
-                self._loop.call_later(_RETRY_SECONDS, self._send_again, peer, account_id, retries - 1)
-
-    def _send_again(self, peer: str, account_id: str, retries: int) -> None:
+    def _tell_peers(self) -> None:
+        """Once for all that this turn of the loop changed."""
+        untold, self._untold = self._untold, set()
         if self._socket is not None:
-            self._send(self._socket, peer, account_id, retries)
+            for peer in self._peers():
+                self._behind.setdefault(peer, set()).update(untold)
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Send what peers have not been told; a full queue (10 datagrams) is tried again soon."""
+        if self._socket is None or self._loop is None:
+            return
+        for peer, accounts in list(self._behind.items()):
+            for account_id in list(accounts):
+                if not _send(self._socket, peer, account_id):
+                    break
+                accounts.discard(account_id)
+            if not accounts:
+                del self._behind[peer]
+        if self._behind and self._retry is None:
+            self._retry = self._loop.call_later(_RETRY_SECONDS, self._catch_up_again)
+
+    def _catch_up_again(self) -> None:
+        self._retry = None
+        self._catch_up()
+
+    def _peers(self) -> list[str]:
+        try:
+            with os.scandir(self._run) as entries:
+                paths = [entry.path for entry in entries if entry.name.endswith(_SUFFIX)]
+        except OSError:
+            return []
+        return [path for path in paths if path != self._path]
 
     def _hear(self) -> None:
         for _ in range(_MAX_DATAGRAMS):
@@ -125,6 +146,19 @@ class Bus:
         for account_id in changed:
             for told in list(self._listeners.get(account_id, ())):
                 told()
+
+
+def _send(sender: socket.socket, peer: str, account_id: str) -> bool:
+    """False when the peer's queue is full. A peer that is no more is as good as told."""
+    try:
+        sender.sendto(account_id.encode(), peer)
+    except (BlockingIOError, InterruptedError):
+        return False
+    except ConnectionRefusedError:  # its process died without tidying up
+        discard(peer)
+    except OSError as error:
+        return error.errno != errno.ENOBUFS
+    return True
 
 
 def _datagram_socket() -> socket.socket:

@@ -70,9 +70,9 @@ class Intake:
             name
             for text in self._directory.scan(self._directory.new)
             if text not in self._skip and (name := BlobName.parse(text)) and name.expires > now
-        )
+        )[:at_most]
         taken = 0
-        for start in range(0, min(len(waiting), at_most), BATCH):
+        for start in range(0, len(waiting), BATCH):
             taken += self._batch(waiting[start : start + BATCH], now)
         return taken
 

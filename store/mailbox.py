@@ -157,7 +157,7 @@ class Mailbox:
         def run() -> list[int]:
             return index_search.search(self._shared.scanner(), folder, key, now, whole_text)
 
-        return await asyncio.to_thread(run)
+        return await loop.run_in_executor(self._accounts.searching, run)
 
     # Changing it
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -160,6 +161,9 @@ class OpenAccounts:
         self._open: dict[str, OpenAccount] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._closing: set[asyncio.Future[None]] = set()
+        # Searches wait for messages that other threads open: on the loop's own pool, as many
+        # searches as it has threads would wait for ever. Two also keep them from taking all cores.
+        self.searching = ThreadPoolExecutor(2, "search")
 
     async def share(self, account_id: str, keys: Keys) -> OpenAccount:
         """Open, or join the sessions that have it open. Damaged, Unavailable."""
@@ -183,7 +187,12 @@ class OpenAccounts:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
-    async def close(self) -> None:
-        """Wait until every account that was left is closed."""
+    async def emptied(self) -> None:
+        """Wait until every account that was left is closed, its files removed."""
         while self._closing:
             await asyncio.gather(*self._closing)
+
+    async def close(self) -> None:
+        """`emptied`, and nothing opens again."""
+        await self.emptied()
+        self.searching.shutdown(wait=False, cancel_futures=True)

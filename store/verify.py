@@ -53,8 +53,10 @@ def verify(root: Path, account_id: str, now: int, keys: Keys | None = None) -> I
         if name is None:
             yield Fault(os.path.relpath(path, base), "not the name of a message")
             continue
-        seen.add(str(name))
-        what = _misplaced(directory, path, name) or _unlike_a_message(path, name)
+        what = _misplaced(directory, path, name)
+        if what is None:
+            seen.add(str(name))
+            what = _unlike_a_message(path, name)
         if what is None and keys is not None:
             what = _does_not_open(path, name, keys)
         if what is not None and os.path.exists(path):

@@ -137,7 +137,7 @@ async def held_by(there: House, account_id: str) -> list[tuple[str, bytes]]:
         ] == uids
         found += [(folder.name, await box.content(folder, uid)) for uid in uids]
     box.close()
-    await there.accounts.close()
+    await there.accounts.emptied()
     return found
 
 
@@ -242,7 +242,7 @@ class AppendSent(Append):
     async def after(self, there: House, said: bool, ended: bool) -> None:
         await super().after(there, said, ended)
         await self.work(there, lambda _: None)
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert await held_by(there, ANN) == [(self.folder, self.content)]
 
 
@@ -309,7 +309,7 @@ class Expunge(_Taken):
         box.expunge(box.folder("INBOX"), self._uids(box))
         say(SAID)
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
 
     async def after(self, there: House, said: bool, ended: bool) -> None:
         found = len(await held_by(there, ANN))

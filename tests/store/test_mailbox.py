@@ -30,7 +30,7 @@ def run(root: Path, scenario: Callable[[House, Mailbox], Awaitable[None]]) -> No
             box = await there.open()
             await scenario(there, box)
             box.close()
-            await there.accounts.close()
+            await there.accounts.emptied()
             assert list(verify(root, ANN, there.clock(), unlock(*member(ANN)))) == []
 
     asyncio.run(whole())
@@ -191,7 +191,7 @@ def test_deleting_a_folder_destroys_its_mail_and_leaves_children_and_copies(tmp_
         assert await box.content(child, 1) == message(1)
         refused(Reason.FOLDER_NOT_PERMITTED, box.delete, box.folder("INBOX"))
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert len(there.files()["cur"]) == 1
 
     run(tmp_path, scenario)
@@ -393,7 +393,7 @@ def test_copies_share_the_file_and_keep_date_flags_and_expiry(tmp_path: Path) ->
         assert await box.content(trash, 1) == message(1)
         box.expunge(trash, [1])
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert len(there.files()["cur"]) == 1
 
     run(tmp_path, scenario)
@@ -542,7 +542,7 @@ def test_an_append_killed_before_its_rename_is_finished_without_anyone_reading_i
     async def scenario(there: House, box: Mailbox) -> None:
         await box.append(box.folder("Drafts"), message(), frozenset(), None)
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         (file,) = (there.directory() / "cur").rglob("*S=*")
         file.rename(there.directory() / "tmp" / file.name)
         stray = BlobName(NOW, "f" * 32, NOW + 9, 1)
@@ -581,7 +581,7 @@ def test_an_expired_message_is_in_no_answer_although_nobody_swept(tmp_path: Path
         assert uids(box, archive) == [2] and uids(box, trash) == []
         assert box.status(archive).messages == 1 and box.status(trash).messages == 0
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert len(there.files()["cur"]) == 1
 
     run(tmp_path, scenario)
@@ -650,11 +650,11 @@ def test_under_a_hold_nothing_is_destroyed_and_the_member_sees_no_difference(tmp
         there.clock.now += KEEP
         assert uids(box, box.folder("INBOX")) == [] and uids(box, box.folder("Drafts")) == []
         box.close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert len(there.files()["cur"]) == 2
         there.held.clear()
         (await there.open()).close()
-        await there.accounts.close()
+        await there.accounts.emptied()
         assert there.files()["cur"] == []
 
     run(tmp_path, scenario)
