@@ -40,8 +40,9 @@ class _Known:
 async def list_(session: Session, arguments: Arguments) -> Answer:
     """RFC 3501 section 6.3.8."""
     arguments.space()
-    selections = _options(arguments, _SELECTIONS) if arguments.at(b"(") else []
-    if selections or arguments.at(b" "):
+    selections: list[bytes] = []
+    if arguments.at(b"("):
+        selections = _options(arguments, _SELECTIONS)
         arguments.space()
     reference, patterns = _reference(arguments)
     returns: list[bytes] = []
@@ -105,7 +106,7 @@ def _options(arguments: Arguments, known: Sequence[bytes]) -> list[bytes]:
 
 
 def _reference(arguments: Arguments) -> tuple[str, list[str]]:
-    reference = arguments.mailbox() if not arguments.at(b"*") else ""
+    reference = arguments.mailbox()
     arguments.space()
     if arguments.at(b"("):
         patterns = arguments.list_of(arguments.list_mailbox)
