@@ -34,7 +34,7 @@ format: $(VENV)/.test-installed
 lock:
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools <81' .
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'setuptools >=77, <81' .
 	build/lock/bin/python -m pip freeze --all --exclude secure-inbox --exclude pip > requirements.lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock '.[test]'
 	build/lock/bin/python -m pip freeze --all --exclude secure-inbox --exclude pip > requirements-test.lock

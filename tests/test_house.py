@@ -38,7 +38,6 @@ GATEKEEPERS = {
     "OpenSSL": {"imap_out/shell.py", "gateway/worker.py", "portal/"},
     "uvloop": {"gateway/worker.py"},
     "click": {"gateway/cli.py", "gateway/commands/"},
-    "rich": {"gateway/cli.py", "gateway/commands/"},
     "structlog": {"gateway/logs.py"},
 }
 
