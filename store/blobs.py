@@ -116,13 +116,17 @@ class AccountDirectory:
         return False
 
     def find(self, name: BlobName) -> str | None:
-        """The file's path, wherever a kill may have left it; mends a rename that is due."""
+        """The file's path, wherever a kill may have left it; mends a rename that is due, if it
+        can: a full disk must not keep a member from reading."""
         target = self.place(name)
         if os.path.exists(target):
             return target
         for source in (f"{self.new}/{name}", f"{self.tmp}/{name}"):
             if os.path.exists(source):
-                self.settle(name, source)
+                try:
+                    self.settle(name, source)
+                except Unavailable:
+                    return source
         return target if os.path.exists(target) else None
 
     def remove(self, name: BlobName) -> None:

@@ -8,6 +8,7 @@ message are dropped. Who may open is decided before (the caller has unwrapped th
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from keys.bulk import Bulk
 from keys.sealing import Certificate, Opener
-from mail.errors import MailError
+from mail.errors import MailError, Unavailable
 from mail.mailbox import Folder
 from mail.secret import Secret
 from mail.summary import Summarise
@@ -28,6 +29,8 @@ from store.changes import Bus
 from store.index_folders import provide_defaults
 from store.intake import Intake
 from store.plaintext import Plaintext
+
+_log = logging.getLogger(__name__)
 
 LOOK = 1000
 """Delivered messages taken in at one look by a session: about 0.2 s of the loop's time."""
@@ -87,10 +90,9 @@ class OpenAccount:
         self._intake = Intake(self.directory, self.db, keys.opener, around.summarise, self._damaged)
         try:
             provide_defaults(self.db, around.clock())
-            self._intake.recover()
-            while self._intake.take_in(around.clock(), LOOK):
+            while self._catch_up(around.clock(), recover=True):
                 continue
-            self._purge_and_collect()
+            self.collect()
         except BaseException:
             self.db.close()
             raise
@@ -99,11 +101,8 @@ class OpenAccount:
         """Take in what was delivered and let go of what expired; the time of this look. On the
         loop, at every look at a folder; without news it costs a directory listing and a probe."""
         now = self.around.clock()
-        taken = self._intake.take_in(now, LOOK)
-        purged = index.purge(self.db, now)
-        if purged:
+        if self._catch_up(now):
             self.collect_soon()
-        if taken or purged:
             self.tell()
         return now
 
@@ -145,9 +144,17 @@ class OpenAccount:
                 self._scanner.close()
             self.db.close()
 
-    def _purge_and_collect(self) -> None:
-        index.purge(self.db, self.around.clock())
-        self.collect()
+    def _catch_up(self, now: int, *, recover: bool = False) -> bool:
+        """Whether anything came or went. On a full disk a member still reads what is there:
+        what could not be taken in waits in new/, and every read checks the expiry by itself."""
+        try:
+            if recover:
+                self._intake.recover()
+            taken = self._intake.take_in(now, LOOK)
+            return index.purge(self.db, now) or taken > 0
+        except Unavailable as error:
+            _log.warning("cannot take in mail: %s", type(error.__cause__).__name__)
+            return False
 
     def _damaged(self, name: BlobName) -> None:
         self.around.journal.note("damaged", self.account_id, message=name.unique)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mail.errors import Damaged, Unavailable
 from mail.mailbox import Column
 from mail.search import Field, Text
-from store import open_accounts
+from store import intake, open_accounts
 from store.mailbox import unlock
 from store.summaries import Material, fold, header_text, pack, unpack
 from store.verify import verify
@@ -301,7 +301,7 @@ def test_no_file_holds_a_readable_word(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_disk_full_while_indexing_is_temporary_and_mended_later(
+def test_on_a_full_disk_mail_is_read_and_put_in_its_place_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
@@ -315,11 +315,39 @@ def test_a_disk_full_while_indexing_is_temporary_and_mended_later(
 
             with monkeypatch.context() as patch:
                 patch.setattr(os, "rename", full)
-                with pytest.raises(Unavailable):
-                    box.entries(inbox)
+                for _ in range(2):
+                    assert len(box.entries(inbox)) == 1
+                    assert await box.content(inbox, 1) == message(1)
+            assert len(there.files()["new"]) == 2
             assert len(box.entries(inbox)) == 1
             assert await box.content(inbox, 1) == message(1)
             assert there.files()["new"] == []
+            box.close()
+
+    asyncio.run(scenario())
+
+
+def test_when_the_index_takes_no_more_what_is_there_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as there:
+            await there.deliver(message(1))
+            box = await there.open()
+            inbox = box.folder("INBOX")
+            await there.deliver(message(2))
+
+            def full(*_args: object) -> None:
+                raise Unavailable from OSError(28, "Ca9aPath")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(intake, "add", full)
+                assert [entry.uid for entry in box.entries(inbox)] == [1]
+                assert await box.content(inbox, 1) == message(1)
+                other = await there.open()
+                other.close()
+            assert "OSError" in caplog.text and "Ca9a" not in caplog.text
+            assert [entry.uid for entry in box.entries(inbox)] == [1, 2]
             box.close()
 
     asyncio.run(scenario())
