@@ -90,7 +90,7 @@ class OpenAccount:
         self._intake = Intake(self.directory, self.db, keys.opener, around.summarise, self._damaged)
         try:
             provide_defaults(self.db, around.clock())
-            while self._catch_up(around.clock(), recover=True):
+            while any(self._catch_up(around.clock(), recover=True)):
                 continue
             self.collect()
         except BaseException:
@@ -101,8 +101,10 @@ class OpenAccount:
         """Take in what was delivered and let go of what expired; the time of this look. On the
         loop, at every look at a folder; without news it costs a directory listing and a probe."""
         now = self.around.clock()
-        if self._catch_up(now):
+        taken, purged = self._catch_up(now)
+        if purged:
             self.collect_soon()
+        if taken or purged:
             self.tell()
         return now
 
@@ -144,17 +146,16 @@ class OpenAccount:
                 self._scanner.close()
             self.db.close()
 
-    def _catch_up(self, now: int, *, recover: bool = False) -> bool:
-        """Whether anything came or went. On a full disk a member still reads what is there:
+    def _catch_up(self, now: int, *, recover: bool = False) -> tuple[bool, bool]:
+        """Whether anything came, and whether anything went. On a full disk a member still reads what is there:
         what could not be taken in waits in new/, and every read checks the expiry by itself."""
         try:
             if recover:
                 self._intake.recover()
-            taken = self._intake.take_in(now, LOOK)
-            return index.purge(self.db, now) or taken > 0
+            return self._intake.take_in(now, LOOK) > 0, index.purge(self.db, now)
         except Unavailable as error:
             _log.warning("cannot take in mail: %s", type(error.__cause__).__name__)
-            return False
+            return False, False
 
     def _damaged(self, name: BlobName) -> None:
         self.around.journal.note("damaged", self.account_id, message=name.unique)
