@@ -55,17 +55,12 @@ _SYSTEM = {flag.lower(): flag for flag in SYSTEM_FLAGS}
 
 
 class _FlagSets(dict[str, Flags]):
-    """Stored text to flags. A mailbox has few combinations, so each is made once; dropped
-    whole past a bound, because keywords are the client's to make up."""
+    """Stored text to flags, each combination made once. One for each call: nothing of a
+    member's may outlive their session or meet another's."""
 
     def __missing__(self, text: str) -> Flags:
-        if len(self) > 10_000:
-            self.clear()
         made = self[text] = frozenset(text.split())
         return made
-
-
-_flags_of = _FlagSets()
 
 
 class Located(NamedTuple):
@@ -156,6 +151,7 @@ def change_flags(
     changed: list[tuple[str, int, int, int]] = []
     now_there: list[Entry] = []
     left_alone: list[int] = []
+    flags_of = _FlagSets()
     with writing(db) as mod_seq:
         require(db, folder)
         given = canonical_flags(db, flags)
@@ -164,7 +160,7 @@ def change_flags(
                 if unchanged_since is not None and old > unchanged_since:
                     left_alone.append(uid)
                     continue
-                before = _flags_of[text]
+                before = flags_of[text]
                 after = _APPLY[how](before, given)
                 if after == before:  # RFC 7162 section 3.1: no change, no new mod-sequence
                     now_there.append(Entry(uid, before, old))
@@ -258,7 +254,7 @@ class _Mend:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         makers: dict[Column, Callable[[Any], Any]] = {
-            Column.FLAGS: _flags_of.__getitem__,
+            Column.FLAGS: _FlagSets().__getitem__,
             Column.EMAIL_ID: lambda file: file.partition(".")[2].partition(",")[0],
             Column.MESSAGE_ID: lambda octets: octets.decode("utf-8", "replace"),
         }
@@ -299,5 +295,5 @@ def _slice(
 
 
 def _entries(found: Iterable[tuple[Any, ...]]) -> list[Entry]:
-    flags_of = _flags_of
+    flags_of = _FlagSets()
     return [Entry(uid, flags_of[text], mod_seq) for uid, text, mod_seq in found]

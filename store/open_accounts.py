@@ -147,8 +147,9 @@ class OpenAccount:
             self.db.close()
 
     def _catch_up(self, now: int, *, recover: bool = False) -> tuple[bool, bool]:
-        """Whether anything came, and whether anything went. On a full disk a member still reads what is there:
-        what could not be taken in waits in new/, and every read checks the expiry by itself."""
+        """Whether anything came, and whether anything went. On a full disk a member still
+        reads what is there: what could not be taken in waits in new/, and every read checks
+        the expiry by itself."""
         try:
             if recover:
                 self._intake.recover()
