@@ -6,7 +6,6 @@ neither protocol beyond where an answer ends.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from types import TracebackType
@@ -91,6 +90,10 @@ class Wire:
         self.send(tag + b" " + command + b"\r\n")
         return self.tagged(tag)[-1]
 
+    def ports(self) -> tuple[int, int]:
+        """Our own and the server's."""
+        return self._socket.getsockname()[1], self._socket.getpeername()[1]
+
     def vanish(self) -> None:
         """Reset the connection, as a machine that lost its power (RST, no TLS goodbye)."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -106,7 +109,3 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def capability(said: bytes, word: bytes) -> bool:
-    return re.search(rb"(?i)(^|[\s-])" + re.escape(word) + rb"(\s|$)", said) is not None
