@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from conf.settings import Settings
 from gateway import terms
+from gateway.change_bus import change_bus
 from gateway.journal import Journal
 from gateway.ledger import Ledger, now
 from imap_out.rendering import summarise
@@ -54,7 +55,7 @@ class House:
     def open(cls, settings: Settings, loop: asyncio.AbstractEventLoop) -> House:
         """Unavailable, Damaged."""
         ledger = Ledger.open(settings)
-        bus = Bus(ledger.root / "run")
+        bus = change_bus(ledger.root)
         bus.start(loop)
         bulk = Bulk()
         rules = terms.retention_rules(settings)

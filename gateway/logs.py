@@ -47,12 +47,17 @@ def configure(level: str, file: Path | None, process: str) -> TextIO:
     root.setLevel(max(least, logging.WARNING))
     # warnings' text may hold values too
     logging.captureWarnings(True)
+    sys.excepthook = _uncaught  # Python's own prints the exception's text
     return stream
 
 
 def _add_process(process: str, _logger: object, _level: str, event: EventDict) -> EventDict:
     event["process"] = process
     return event
+
+
+def _uncaught(_kind: type[BaseException], error: BaseException, _frames: object) -> None:
+    failure("process failed", error)
 
 
 def note(event: str, **facts: Any) -> None:

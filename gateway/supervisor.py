@@ -177,7 +177,9 @@ class _Keeper:
             logs.warn("process died", service=self._service.name, code=code)
             deaths += 1
             if not self._ready.done() and deaths >= EARLY_DEATHS:
-                self._ready.set_exception(Unavailable(f"The {self._service.name} process does not start."))
+                self._ready.set_exception(
+                    Unavailable(f"The {self._service.name} process does not start; the log says why.")
+                )
                 return
             pause = FIRST_PAUSE if loop.time() - started >= STEADY else min(pause * 2, LONGEST_PAUSE)
             await asyncio.sleep(pause)

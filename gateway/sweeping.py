@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from gateway.change_bus import change_bus
 from gateway.ledger import Ledger
 from store.blobs import BlobName
-from store.changes import Bus
 from store.retention import Report
 from store.retention import sweep as sweep_store
 
@@ -18,7 +18,7 @@ from store.retention import sweep as sweep_store
 def sweep(ledger: Ledger, now: int, *, dry_run: bool = False) -> Report:
     """Once, as of `now`; a line in the audit log for each account that lost messages, and one for the
     sweep. Unavailable when the store cannot be read."""
-    bus = Bus(ledger.root / "run")
+    bus = change_bus(ledger.root)
 
     def told(account_id: str, removed: int) -> None:
         if not dry_run:

@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from conf.loader import load
+from gateway.change_bus import change_bus
 from gateway.commands import options
 from gateway.ledger import Ledger, now, opened
 from mail.address import Address
 from store.accounts import Account, Status
-from store.changes import Bus
 
 
 @click.group()
@@ -88,7 +88,7 @@ def _act(name: str, help_text: str, event: str, words: str, act: Callable[[Ledge
             found = ledger.account(address)
             act(ledger, found.id)
             ledger.audit.note(event, found.id)
-            Bus(ledger.root / "run").tell(found.id)
+            change_bus(ledger.root).tell(found.id)
         click.echo(words.format(found.address))
 
 
@@ -137,7 +137,7 @@ def delete(config: Path, address: str, yes: bool) -> None:
         # Keys first: without them what a kill in between leaves behind opens for nobody.
         ledger.accounts.delete(found.id)
         ledger.audit.note("account deleted", found.id)
-        Bus(ledger.root / "run").tell(found.id)
+        change_bus(ledger.root).tell(found.id)
         shutil.rmtree(ledger.root / "accounts" / found.id, ignore_errors=True)
     click.echo(f"Deleted {found.address}.")
 

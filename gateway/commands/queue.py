@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from conf.loader import load
+from gateway.change_bus import change_bus
 from gateway.commands import options
 from gateway.house import COURIER
 from gateway.ledger import now, opened
-from store.changes import Bus
 from store.spool import Spool
 
 
@@ -56,7 +56,7 @@ def flush(config: Path) -> None:
         count = spool.flush(now())
         spool.close()
         ledger.audit.note("queue flushed", "", recipients=count)
-        Bus(ledger.root / "run").tell(COURIER)
+        change_bus(ledger.root).tell(COURIER)
     click.echo(f"{count} recipients will be tried now.")
 
 

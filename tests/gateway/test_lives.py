@@ -44,7 +44,7 @@ def workers(running: Running) -> list[int]:
 
 
 def test_a_second_start_finds_everything_and_each_ends_cleanly(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = tmp_path / ("deep" * 30)  # longer than a socket's name may be
     with gateway(data, examples=True) as running:
         until("the examples", lambda: found(running.site, "ann", "INBOX", "Welcome"))
         running.site.relay(["ann@acme.test"], ODD % (b"first life", b"first"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +23,14 @@ CANARY = "canary-7f3a"
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Path]:
     root = logging.getLogger()
-    before = root.handlers[:], root.level
+    before, hook = (root.handlers[:], root.level), sys.excepthook
     path = tmp_path / "log"
     stream = logs.configure("info", path, "test")
     yield path
     stream.close()
     structlog.reset_defaults()
     logging.captureWarnings(False)
+    sys.excepthook = hook
     root.handlers[:], root.level = before
 
 
@@ -104,6 +106,14 @@ def test_a_warning_loses_its_words_too(log: Path) -> None:
         warnings.warn(CANARY, ResourceWarning, stacklevel=1)
         warnings.warn(CANARY, UserWarning, stacklevel=1)
     assert {line["logger"] for line in lines(log)} == {"py.warnings"}
+
+
+def test_what_nobody_catches_is_told_alike(log: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    error = ValueError(CANARY)
+    sys.excepthook(ValueError, error, None)
+    [line] = lines(log)
+    assert (line["event"], line["error"][0]["type"]) == ("process failed", "ValueError")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_below_the_level_is_not_written(tmp_path: Path, log: Path) -> None:

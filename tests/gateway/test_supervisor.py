@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,17 @@ def test_reload_starts_a_new_generation_and_then_retires_the_old(watched: Watche
 
     run(watched, lambda: [service(watched, "a")], step)
     assert len(watched.lines("ended")) == 1
+
+
+def test_what_does_not_reload_stays(watched: Watched) -> None:
+    async def step(watched: Watched) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert [name for name, _ in await watched.until("retired", 1)] == ["a"]
+        assert sorted(name for name, _ in watched.lines("began")) == ["a", "a", "b"]
+
+    stays = replace(service(watched, "b"), reloads=False)
+    run(watched, lambda: [service(watched, "a"), stays], step)
+    assert sorted(name for name, _ in watched.lines("ended")) == ["a", "b"]
 
 
 @pytest.mark.parametrize("fault", ["refused", "broken"])
