@@ -206,6 +206,7 @@ def summarise(content: bytes) -> Summary:
         parts=structure.pack(root),
         message_id=ids[0] if ids else "",
         sent=dates.sent(found.texts.get(b"date", b"")) or 0,
+        sent_day=dates.sent_day(found.texts.get(b"date", b"")),
         subject=headers.decode(found.texts.get(b"subject", b"")),
         from_=found.decoded(b"from"),
         to=found.decoded(b"to"),

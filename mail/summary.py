@@ -22,6 +22,7 @@ class Summary:
     parts: bytes  # the packed part tree, mail.structure.pack
     message_id: str  # without angle brackets, "" when there is none
     sent: int  # the Date header's moment in UTC, 0 when absent or unreadable
+    sent_day: int | None  # its day as written, days since 1970-01-01: SENTON disregards the zone
     subject: str
     from_: str  # whole decoded header values, for SEARCH
     to: str

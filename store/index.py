@@ -63,6 +63,7 @@ SCHEMA = (
         file TEXT NOT NULL UNIQUE,
         rfc_id BLOB NOT NULL,  -- Message-ID without angle brackets
         sent INTEGER NOT NULL,
+        sent_day INTEGER,
         complete INTEGER NOT NULL
     );
     CREATE INDEX message_rfc_id ON message (rfc_id);

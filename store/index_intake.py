@@ -49,7 +49,7 @@ def add(db: Connection, mod_seq: int, folder_id: int, arrivals: Sequence[Arrival
         ],
     )
     tables: dict[str, Callable[[Arrival, Material], tuple[object, ...]]] = {
-        "message": lambda a, m: (str(a.name), m.message_id, m.sent, m.complete),
+        "message": lambda a, m: (str(a.name), m.message_id, m.sent, m.sent_day, m.complete),
         "listing": lambda _a, m: (m.envelope, m.body, m.body_structure),
         "parts": lambda _a, m: (m.parts,),
         "header": lambda _a, m: (m.header,),

@@ -51,7 +51,7 @@ _WORDS = {
     Field.CC: "cc",
     Field.BCC: "bcc",
 }
-_MOMENTS = {Moment.INTERNAL: "e.internal_date", Moment.SENT: "m.sent", Moment.SAVED: "e.saved"}
+_MOMENTS = {Moment.INTERNAL: "e.internal_date", Moment.SAVED: "e.saved"}
 _MESSAGE = " JOIN message m ON m.message_no = e.message_no"
 _COST: dict[type, int] = {All: 0, Uids: 0, Flagged: 1, ModSeq: 1, Sized: 1, Dated: 1, Not: 3, Or: 3, And: 3}
 
@@ -104,12 +104,11 @@ class _Search:
                 return self._where("e.mod_seq >= ?", (least,), among)
             case Sized(above, below):
                 return self._range("e.size", None if above is None else above + 1, below, among, "")
+            case Dated(Moment.SENT, first, end):  # NULL, no readable Date, is in no range
+                return self._range("m.sent_day", first, end, among, _MESSAGE)
             case Dated(moment, first, end):
                 first, end = (None if day is None else day * _DAY for day in (first, end))
-                found = self._range(_MOMENTS[moment], first, end, among, _MESSAGE)
-                if moment is Moment.SENT:  # 0 stands for no readable Date: no day at all
-                    found = self._where("m.sent <> 0", (), found, _MESSAGE)
-                return found
+                return self._range(_MOMENTS[moment], first, end, among, "")
             case Header(name, needle):
                 return self._header(fold(name), fold(needle), among)
             case Text(field, needle):

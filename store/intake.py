@@ -66,11 +66,12 @@ class Intake:
 
     def take_in(self, now: int, at_most: int) -> int:
         """Bring up to `at_most` messages from new/ into INBOX, oldest first; how many came."""
-        waiting = sorted(
+        waiting = [
             name
             for text in self._directory.scan(self._directory.new)
             if text not in self._skip and (name := BlobName.parse(text)) and name.expires > now
-        )[:at_most]
+        ]
+        waiting = self._directory.by_arrival(waiting)[:at_most]
         taken = 0
         for start in range(0, len(waiting), BATCH):
             taken += self._batch(waiting[start : start + BATCH], now)

@@ -20,8 +20,9 @@ from mail import headers
 from mail.errors import Damaged
 from mail.summary import Summary
 
-_MAGIC = b"SIS1"
-_FIXED = struct.Struct(">4sQqB32s")
+_MAGIC = b"SIS2"
+_FIXED = struct.Struct(">4sQqiB32s")
+_NO_DAY = -(1 << 31)
 _LENGTHS = struct.Struct(">13I")
 
 
@@ -30,6 +31,7 @@ class Material(NamedTuple):
 
     size: int
     sent: int
+    sent_day: int | None
     complete: bool  # False: `text` was cut, SEARCH has to open the message
     digest: bytes  # SHA-256 of the content
     message_id: bytes
@@ -52,6 +54,7 @@ def material(summary: Summary, content: bytes) -> Material:
     return Material(
         size=len(content),
         sent=summary.sent,
+        sent_day=summary.sent_day,
         complete=summary.text_complete,
         digest=hashlib.sha256(content).digest(),
         message_id=summary.message_id.encode("utf-8", "replace"),
@@ -88,8 +91,9 @@ def header_text(block: bytes) -> bytes:
 
 def pack(given: Material) -> bytes:
     """As octets; `unpack(pack(m)) == m`."""
-    fields = given[4:]
-    fixed = _FIXED.pack(_MAGIC, given.size, given.sent, given.complete, given.digest)
+    fields = given[5:]
+    day = _NO_DAY if given.sent_day is None else given.sent_day
+    fixed = _FIXED.pack(_MAGIC, given.size, given.sent, day, given.complete, given.digest)
     return b"".join((fixed, _LENGTHS.pack(*map(len, fields)), *fields))
 
 
@@ -98,11 +102,11 @@ def unpack(packed: bytes) -> Material:
     end = _FIXED.size + _LENGTHS.size
     if len(packed) < end or not packed.startswith(_MAGIC):
         raise Damaged("a summary is malformed")
-    _, size, sent, complete, digest = _FIXED.unpack_from(packed)
+    _, size, sent, day, complete, digest = _FIXED.unpack_from(packed)
     fields = []
     for length in _LENGTHS.unpack_from(packed, _FIXED.size):
         fields.append(packed[end : end + length])
         end += length
     if end != len(packed):
         raise Damaged("a summary is malformed")
-    return Material(size, sent, bool(complete), digest, *fields)
+    return Material(size, sent, None if day == _NO_DAY else day, bool(complete), digest, *fields)

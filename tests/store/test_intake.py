@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imap_out.rendering import summarise
 from mail.errors import Damaged, Unavailable
 from mail.mailbox import Column
 from mail.search import Field, Text
@@ -28,6 +29,7 @@ _FIELDS = [st.binary(max_size=20)] * 13
         Material,
         st.integers(0, 1 << 50),
         st.integers(-(1 << 40), 1 << 40),
+        st.none() | st.integers(-1_000_000, 3_000_000),
         st.booleans(),
         st.binary(min_size=32, max_size=32),
         *_FIELDS,
@@ -143,7 +145,8 @@ def test_two_processes_take_in_the_same_mail_once(tmp_path: Path) -> None:
             for number in range(30):
                 await there.deliver(message(number))
                 looks = [asyncio.to_thread(b._shared._intake.take_in, NOW, 1000) for b in boxes]
-                assert sum(await asyncio.gather(*looks)) == 1
+                # None when a look that the bus called for was quicker still.
+                assert sum(await asyncio.gather(*looks)) <= 1
             for box in boxes:
                 assert [e.uid for e in box.entries(inbox)] == list(range(1, 31))
             box = boxes[0]
@@ -152,6 +155,21 @@ def test_two_processes_take_in_the_same_mail_once(tmp_path: Path) -> None:
                 box.close()
             await there.accounts.emptied()
             assert list(verify(tmp_path, ANN, NOW, unlock(*member(ANN)))) == []
+
+    asyncio.run(scenario())
+
+
+def test_mail_of_one_second_comes_in_as_it_arrived(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with house(tmp_path) as there:
+            for number in range(12):
+                await there.delivery.deliver(there.to(ANN), "", message(number))
+            box = await there.open()
+            inbox = box.folder("INBOX")
+            ids = [row[0] for row in box.rows(inbox, list(range(1, 13)), [Column.MESSAGE_ID])]
+            expected = [row.message_id for row in map(summarise, map(message, range(12)))]
+            assert ids == expected
+            box.close()
 
     asyncio.run(scenario())
 
