@@ -20,7 +20,7 @@ from tests.clients.gateway import Running, gateway
 from tests.clients.site import Site, until
 from tests.clients.wire import Closed, Wire
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("bad input")]
 
 ANN = "ann@acme.test"
 CLAIMS = "claims@example-health.test"

@@ -10,7 +10,7 @@ import pytest
 from tests.clients.site import Account, Place, Site
 from tests.peers.private import program
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 CLAIMS = "claims@example-health.test"
 NOT_TRUSTED, LOGIN_DENIED, SEND_ERROR = 60, 67, 55  # curl's exit codes

@@ -14,7 +14,7 @@ from tests.clients.gateway import PROGRAM
 from tests.clients.site import Account, Site
 from tests.peers.private import directory, program
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 EVE = "eve@other.test"
 

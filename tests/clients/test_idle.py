@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.site import Site
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 MAIL = (
     "From: claims@example-health.test\r\nTo: eve@other.test\r\nSubject: {0}\r\n"

@@ -13,7 +13,7 @@ import pytest
 from tests.clients.site import Account, Site
 from tests.peers.private import program
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 MESSAGE = (
     "From: Bob <bob@acme.test>\r\nTo: bob@acme.test\r\nSubject: {0}\r\n"

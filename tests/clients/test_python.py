@@ -12,7 +12,7 @@ import pytest
 
 from tests.clients.site import Site
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 CLAIMS = "claims@example-health.test"
 

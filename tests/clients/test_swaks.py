@@ -9,7 +9,7 @@ import pytest
 from tests.clients.site import Place, Site
 from tests.peers.private import program
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 CLAIMS = "claims@example-health.test"
 # swaks' exit codes

@@ -17,7 +17,7 @@ import pytest
 from tests.clients.site import Site, until
 from tests.clients.thunderbird import Thunderbird, thunderbird
 
-pytestmark = pytest.mark.clients
+pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("one demo for all clients")]
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import imaplib
 import smtplib
 import ssl
-import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.demo_ca import ensure
 from tests.peers.dovecot import dovecot
 
 pytestmark = pytest.mark.clients
@@ -53,14 +54,10 @@ def test_lmtp_delivers_and_only_mail_crypt_seals(encrypted: bool) -> None:
 
 
 def test_tls_with_the_callers_certificate(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
-    command += ["-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-    context = ssl.create_default_context(cafile=str(certificate))
+    made = ensure(tmp_path, datetime.now(UTC))
+    context = ssl.create_default_context(cafile=str(made.ca))
     with (
-        dovecot({ANN: "secret"}, tls=(certificate, key)) as peer,
+        dovecot({ANN: "secret"}, tls=(made.certificate, made.key)) as peer,
         imaplib.IMAP4_SSL(peer.host, peer.imaps, ssl_context=context) as client,
     ):
         assert client.login(ANN, "secret")[0] == "OK"

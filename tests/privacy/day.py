@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import smtplib
+import stat
 import subprocess
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -279,6 +280,7 @@ def regular_files(pid: int) -> dict[str, Path]:
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
             name = os.readlink(descriptor)
-            if name.startswith("/") and not re.match(r"/(memfd:|dev/|proc/|sys/)", name):
+            regular = stat.S_ISREG(descriptor.stat().st_mode)
+            if regular and not re.match(r"/(memfd:|dev/|proc/|sys/)", name):
                 found[name] = descriptor
     return found
