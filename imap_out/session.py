@@ -27,7 +27,7 @@ from imap_out.view import View
 from imap_out.wire import Wire
 from mail.errors import MailError, Reason, Refusal
 
-_log = logging.getLogger("imap_out")
+_log = logging.getLogger("secure_inbox.imap_out")
 _TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}')
 _CHUNK = 64 * 1024  # octets written before the peer must have taken some
 

@@ -30,7 +30,7 @@ from store.index_folders import provide_defaults
 from store.intake import Intake
 from store.plaintext import Plaintext
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("secure_inbox.store")
 
 LOOK = 1000
 """Delivered messages taken in at one look by a session: about 0.2 s of the loop's time."""

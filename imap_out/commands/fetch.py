@@ -27,7 +27,7 @@ from mail.mailbox import SEEN, Column, FlagChange
 if TYPE_CHECKING:
     from imap_out.session import Session
 
-_log = logging.getLogger("imap_out")
+_log = logging.getLogger("secure_inbox.imap_out")
 _CHUNK = 64 * 1024  # octets of answers put together before they are sent
 _MOST_ROWS = 1000  # asked of the store at once: a few milliseconds
 _GONE = (Reason.NO_SUCH_MESSAGE, Reason.EXPIRED)
