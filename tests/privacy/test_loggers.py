@@ -19,7 +19,9 @@ def _loggers() -> list[tuple[str, str]]:
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) == "logging.getLogger" and node.args:
+                if not (isinstance(node, ast.Call) and node.args):
+                    continue
+                if ast.unparse(node.func) == "logging.getLogger":
                     found.append((str(path.relative_to(ROOT)), ast.unparse(node.args[0])))
     return found
 
