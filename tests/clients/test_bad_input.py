@@ -122,17 +122,13 @@ def test_imap_too_long_a_line(ann: Wire) -> None:
     assert ann.imap(b"NOOP").startswith(b"t OK")
 
 
-def test_imap_nul_in_a_message(ann: Wire, site: Site) -> None:
-    """Filed mail is kept octet for octet, this one too (SMTP, where it could smuggle, refuses it)."""
+def test_imap_nul_in_a_message(ann: Wire) -> None:
+    """RFC 3501 section 9: a literal is CHAR8, %x01-ff."""
     content = b"Subject: zero\r\n\r\na\x00bcd\r\n"
     ann.send(b"t APPEND Drafts {%d+}\r\n" % len(content) + content + b"\r\n")
-    assert ann.tagged(b"t")[-1].startswith(b"t OK")
+    assert ann.tagged(b"t")[-1].startswith(b"t NO")
     assert ann.imap(b"CREATE x\x00y").startswith(b"t BAD")
-    with site.reader(site.account("ann")) as reader:
-        reader.select("Drafts")
-        (number,) = reader.search(None, "SUBJECT", "zero")[1][0].split()
-        assert reader.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1] == content
-        assert reader.fetch(number.decode(), "(ENVELOPE BODYSTRUCTURE)")[0] == "OK"
+    assert ann.imap(b"NOOP").startswith(b"t OK")
 
 
 def test_imap_vanishes_in_a_literal(site: Site, running: Running) -> None:
