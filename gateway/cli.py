@@ -6,6 +6,7 @@ sentence and exit code 1. A traceback would show paths and values, so none is ev
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -38,6 +39,8 @@ class _Commands(click.Group):
             click.echo(f"Damaged: {damage.words}", err=True)
         except MailError as error:
             click.echo(error.words, err=True)
+        except BrokenPipeError:  # `audit show | head`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as fault:
             what = f"{fault.strerror}: {fault.filename}" if fault.filename else fault.strerror
             click.echo(f"The machine refused: {what}", err=True)
