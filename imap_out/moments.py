@@ -29,8 +29,9 @@ def parse(arguments: Arguments) -> int:
 
 
 def render(moment: int) -> bytes:
-    """In UTC: the zone in which a message came is not kept."""
-    day, second = divmod(moment, 86_400)
+    """In UTC: the zone in which a message came is not kept. A moment that no date-time can
+    name becomes the nearest that one can, so that one row never spoils a listing."""
+    day, second = divmod(min(max(moment, dates.FIRST), dates.LAST), 86_400)
     return b'"%b %02d:%02d:%02d +0000"' % (_day(day), second // 3600, second // 60 % 60, second % 60)
 
 

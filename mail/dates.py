@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import calendar
 import re
-import time
 
 MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 _MONTH_NUMBER = {name: number for number, name in enumerate(MONTHS, 1)}
+FIRST, LAST = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999: what a date of four digits can name."""
+
 _LONGEST = 200  # a Date field has 31 characters, and some mailers add the zone's name
 
 # RFC 5322 section 3.3 and obs-date of section 4.3; the seconds and the zone may be missing.
@@ -103,11 +105,8 @@ def parse_internal(text: bytes) -> int:
     if written is None:
         raise ValueError("no such date")
     seconds = (int(zone_hours) * 60 + int(zone_minutes)) * 60
-    return written + seconds if sign == b"-" else written - seconds
-
-
-def format_internal(moment: int) -> bytes:
-    """IMAP date-time in UTC, without quotes: `17-Jul-1996 09:44:25 +0000`."""
-    year, month, day, hour, minute, second = time.gmtime(moment)[:6]
-    name = MONTHS[month - 1].title()
-    return b"%2d-%b-%04d %02d:%02d:%02d +0000" % (day, name, year, hour, minute, second)
+    moment = written + seconds if sign == b"-" else written - seconds
+    if not FIRST <= moment <= LAST:
+        # It will be shown in UTC, where it has no year of four digits: no listing must fail by it.
+        raise ValueError("a date outside the years 1 to 9999")
+    return moment

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from imap_out import moments, utf7, wording
 from imap_out.grammar import Arguments
 from imap_out.patterns import FolderPattern, Pattern
+from mail import dates
 from mail.errors import Reason, Refusal
 
 
@@ -113,7 +114,13 @@ def test_moments():
         assert refused(moments.parse, read(text))
 
 
-@given(st.integers(0, 4_000_000_000))
+def test_moments_that_no_date_can_name_are_shown_as_the_nearest():
+    assert moments.render(dates.LAST + 1) == moments.render(dates.LAST) == b'"31-Dec-9999 23:59:59 +0000"'
+    assert moments.render(dates.FIRST - 1) == b'" 1-Jan-0001 00:00:00 +0000"'
+    assert moments.render(1 << 62) == moments.render(dates.LAST)
+
+
+@given(st.integers(dates.FIRST, dates.LAST))
 def test_moments_both_ways(moment):
     assert moments.parse(read(moments.render(moment))) == moment
 
