@@ -1,7 +1,7 @@
 """APPEND: a client files a message (its Sent copy, its drafts, an import).
 
 Sent by members. The message's octets are kept as they are; only a message without a single
-octet is refused. The upper bound is framing's, before the octets are taken.
+octet, or with a NUL, is refused. The upper bound is framing's, before the octets are taken.
 
     append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal   ; RFC 3501 section 6.3.11
 """
@@ -37,6 +37,9 @@ async def append(session: Session, arguments: Arguments) -> Answer:
     arguments.end()
     if not content:
         raise Refusal(Reason.BAD_MESSAGE, "An empty message is no message.")
+    if b"\0" in content:
+        # RFC 3501 section 9: a literal is of CHAR8, %x01-ff, so it could never be sent out again.
+        raise Refusal(Reason.BAD_MESSAGE, "A message must not hold NUL.")
     folder = session.store.folder(name)
     copied = await session.store.append(folder, content, flags, internal_date)
     session.note("appended", folder=folder.folder_id, uids=copied.target_uids)
