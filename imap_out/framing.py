@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from imap_out.limits import Budget, FramingLimits
 
 _ANNOUNCED = re.compile(rb"\{([0-9]+)(\+?)\}\Z")
-_TAG = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}) ')  # ASTRING-CHAR without "+"
+_TAG = re.compile(rb'([^\x00-\x20\x7f-\xff(){%*"\\+]+) ')  # ASTRING-CHAR without "+"
 _NAME = re.compile(rb"[^ ]+ (?i:APPEND) ")
 _LONGEST_ANNOUNCEMENT = 32
 _SMALL = 64 * 1024
@@ -237,7 +237,7 @@ class Framer:
             return None
         if self._plain_line:
             return Abuse(_LINE_ABUSE)
-        self._refuse(_TOO_LONG, bytes(self._buffer[:128]))
+        self._refuse(_TOO_LONG, bytes(self._buffer[: self.limits.line]))
         surplus = waiting - _LONGEST_ANNOUNCEMENT
         if surplus > 0:
             self._swallowed += surplus

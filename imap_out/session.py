@@ -28,7 +28,7 @@ from imap_out.wire import Wire
 from mail.errors import MailError, Reason, Refusal
 
 _log = logging.getLogger("secure_inbox.imap_out")
-_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,100}')
+_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
 _CHUNK = 64 * 1024  # octets written before the peer must have taken some
 
 

@@ -34,7 +34,7 @@ HOSTILE = {
     "parentheses for APPEND": b"x APPEND a " + b"(" * 8_000,
     "parentheses for STATUS": b"x STATUS a " + b"(" * 8_000,
     "a path of numbers": b"x FETCH 1 BODY[" + b"1." * 4_000 + b"1]",
-    "a long tag": b"x" * 5_000 + b" NOOP",
+    "a tag without a command": b"x" * 5_000,
     "a long word": b"x " + b"N" * 8_000,
     "8-bit octets": b"x \xff\xfe\x80",
     "8-bit in a name": b"x SELECT \xc3\xa9",
@@ -63,6 +63,21 @@ def test_hostile_command_is_bad_and_the_session_lives(name, login):
             last = answer.split(b"\r\n")[-2]
             assert b" BAD " in last, answer[:200]
             await talk.ok(b"NOOP")
+
+    run(conversation)
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_tag_is_bounded_by_the_line_alone(login):
+    async def conversation():
+        async with talking(login=login) as talk:
+            for size in (100, 101, 7_000):
+                talk.send(b"x" * size + b" NOOP\r\n")
+                assert await talk.settle() == b"x" * size + b" OK Nothing done.\r\n"
+                talk.send(b"x" * size + b" NOOP {99999999999}\r\n")
+                assert (await talk.settle()).startswith(b"x" * size + b" NO [TOOBIG] ")
+            talk.send(b"x" * 200 + b" NOOP" + b" " * 70_000 + b"\r\n")
+            assert (await talk.settle()).startswith((b"x" * 200 + b" BAD [TOOBIG] ", b"* BYE "))
 
     run(conversation)
 
