@@ -9,6 +9,7 @@ the name's length times the pattern's, at machine speed, whatever the pattern is
 from __future__ import annotations
 
 import re
+import unicodedata
 
 SEPARATOR = "/"
 _LONGEST = 2000  # characters; no folder name is longer, so a longer pattern asks for nothing useful
@@ -51,9 +52,11 @@ class Pattern:
 
 
 class FolderPattern:
-    """The same, knowing that INBOX is written in any case (RFC 3501 section 5.1)."""
+    """The same, knowing that INBOX is written in any case (RFC 3501 section 5.1), and that
+    names are kept in NFC, whichever of the two forms a client's keyboard makes."""
 
     def __init__(self, text: str) -> None:
+        text = unicodedata.normalize("NFC", text)
         head, separator, rest = text.partition(SEPARATOR)
         self.shows_levels = "%" in text
         self._exact = Pattern(text)

@@ -10,7 +10,7 @@ Sent by members. Patterns are matched in linear time (`imap_out.patterns`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from imap_out import wording
@@ -28,10 +28,10 @@ _RETURNS = (b"SUBSCRIBED", b"SPECIAL-USE", b"CHILDREN")
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A name that may be listed. `exists` is false for levels that only have children."""
+    """A name that may be listed. `only_level`: it is shown for what lies below it."""
 
     name: str
-    exists: bool
+    only_level: bool
     has_children: bool
     subscribed: bool
     special_use: str
@@ -79,13 +79,14 @@ async def lsub(session: Session, arguments: Arguments) -> Answer:
     listed: dict[str, _Known] = {}
     for name in session.store.subscriptions():
         if pattern.matches(name):
-            missing = _Known(name, False, False, True, "")
-            listed[name] = known.get(name, missing)
+            # Deleted or not, it is subscribed: \Noselect would say "not, but one below it is".
+            missing = _Known(name, only_level=False, has_children=False, subscribed=True, special_use="")
+            listed[name] = replace(known.get(name, missing), only_level=False)
         elif pattern.shows_levels:
             # "foo/bar" subscribed, "foo" not: `%` shows "foo" as \Noselect.
             for parent in _parents(name):
                 if pattern.matches(parent):
-                    listed.setdefault(parent, _Known(parent, False, True, False, ""))
+                    listed.setdefault(parent, _level(parent))
     for name in sorted(listed, key=_order):
         session.say(_line(b"LSUB", listed[name], subscribed=False))
     return ok(b"Subscriptions listed.")
@@ -124,13 +125,17 @@ def _all(session: Session) -> list[_Known]:
     return [
         _Known(
             name,
-            name in folders,
-            name in with_children,
-            name in subscribed,
-            folders[name].special_use if name in folders else "",
+            only_level=name not in folders,
+            has_children=name in with_children,
+            subscribed=name in subscribed,
+            special_use=folders[name].special_use if name in folders else "",
         )
         for name in names
     ]
+
+
+def _level(name: str) -> _Known:
+    return _Known(name, only_level=True, has_children=True, subscribed=False, special_use="")
 
 
 def _parents(name: str) -> list[str]:
@@ -143,7 +148,7 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 _ATTRIBUTES: Sequence[tuple[Callable[[_Known], bool], bytes]] = (
-    (lambda known: not known.exists, b"\\Noselect"),
+    (lambda known: known.only_level, b"\\Noselect"),
     (lambda known: known.has_children, b"\\HasChildren"),
     (lambda known: not known.has_children, b"\\HasNoChildren"),
 )
