@@ -199,10 +199,14 @@ class Session:
             # Another session deleted it. There is no way to say so but to part (RFC 2180 section 3.3).
             raise Farewell(b"The selected folder was deleted.") from None
         lines = self.view.tell(expunges=expunges)
-        if self.view.new_keywords():
-            self.say(self.view.flag_list())
+        self.say_new_keywords()
         if lines:
             self.say(b"".join(lines))
+
+    def say_new_keywords(self) -> None:
+        """The flags that may be met in the selected folder, when a keyword joined them."""
+        if self.selected.new_keywords:
+            self.say(self.selected.flag_lists())
 
     def logged_in(self, store: Mailstore) -> None:
         """From here on the bounds are a member's. Without an audit line nobody comes in."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imap_out import wording
 from imap_out.grammar import bad
 from imap_out.ports import Mailstore
+from mail.errors import Reason, Refusal
 from mail.mailbox import SEEN, SYSTEM_FLAGS, Entry, Flags, Folder
 from mail.numbers import NumberSet
 
@@ -31,7 +32,7 @@ class View:
         self.read_only = read_only
         self.uid_next = status.uid_next
         self.keywords: set[str] = set()
-        self._fresh = False
+        self.new_keywords = False  # whether one came into use that the client was not told of
         self._uids = array("I", [entry.uid for entry in entries])
         self._flags = [entry.flags for entry in entries]
         self._mod_seq = status.highest_mod_seq
@@ -86,6 +87,11 @@ class View:
     def chosen(self, numbers: NumberSet, *, by_uid: bool) -> list[int]:
         """The UIDs that a command's set names, ascending."""
         return self.by_uid(numbers) if by_uid else self.by_number(numbers)
+
+    def require(self, uids: Sequence[int]) -> None:
+        """Refusal(NO_SUCH_MESSAGE) when one of them is gone, though its number is still in use."""
+        if not self._gone.isdisjoint(uids):
+            raise Refusal(Reason.NO_SUCH_MESSAGE, "Some of the messages are gone.")
 
     def spans(self, numbers: NumberSet) -> NumberSet:
         """A set of numbers as the UIDs they stand for; numbers beyond the folder match nothing."""
@@ -156,14 +162,22 @@ class View:
         """The number of the first message without \\Seen, or 0."""
         return next((i for i, flags in enumerate(self._flags, 1) if SEEN not in flags), 0)
 
-    def learn(self, entries: Iterable[Entry]) -> None:
-        """What this session's own STORE did, so that `tell` does not repeat it."""
+    def learn(self, entries: Iterable[Entry], expected: Callable[[Flags], Flags] | None = None) -> None:
+        """What this session's own STORE did, so that `tell` does not repeat it.
+
+        The client is told these flags by the command; or, with `expected`, reckons them from those
+        that it knew. Where another session changed them too, it would be wrong: `tell` says so.
+        """
         for entry in entries:
             place = self.number(entry.uid) - 1
-            if place >= 0:
-                self._flags[place] = entry.flags
-                self._told[entry.uid] = entry.mod_seq
+            if place < 0:
+                continue
+            if expected is None:
                 self._changed.discard(entry.uid)
+            elif expected(self._flags[place]) != entry.flags:
+                self._changed.add(entry.uid)
+            self._flags[place] = entry.flags
+            self._told[entry.uid] = entry.mod_seq
         self._known_keywords()
 
     # -- what others did ------------------------------------------------------------------
@@ -229,23 +243,25 @@ class View:
         self._told_exists = len(self._uids) - unknown
         return lines
 
-    def new_keywords(self) -> bool:
-        """Whether a keyword came into use that the client's FLAGS list lacks; asked once each."""
-        fresh, self._fresh = self._fresh, False
-        return fresh
-
     def _known_keywords(self, found: Iterable[Flags] | None = None) -> None:
         present: set[str] = set()
         for flags in set(self._flags if found is None else found):
             present |= flags
         present -= self.keywords
         present.difference_update(SYSTEM_FLAGS)
-        self._fresh = self._fresh or bool(present)
+        self.new_keywords = self.new_keywords or bool(present)
         self.keywords |= present
 
-    def flag_list(self) -> bytes:
-        """FLAGS: every flag that may be met here."""
-        return b"* FLAGS (" + " ".join([*SYSTEM_FLAGS, *sorted(self.keywords)]).encode("ascii") + b")\r\n"
+    def flag_lists(self) -> bytes:
+        """FLAGS, every flag that may be met here, and PERMANENTFLAGS, those the client may set.
+
+        RFC 3501 section 7.1: a flag of the first that the second lacks cannot be set for good,
+        so the two are always told together.
+        """
+        self.new_keywords = False
+        known = " ".join([*SYSTEM_FLAGS, *sorted(self.keywords)]).encode("ascii")
+        kept = b"()] Read-only." if self.read_only else rb"(%b \*)] Flags are kept." % known
+        return b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS %b\r\n" % (known, kept)
 
     def _claim_recent(self, first_new: int) -> None:
         first = max(first_new, self.store.claim_recent(self.folder, read_only=self.read_only))

@@ -87,6 +87,12 @@ class FlagChange(Enum):
     ADD = auto()
     REMOVE = auto()
 
+    def applied(self, before: Flags, given: Flags) -> Flags:
+        """What becomes of a message's flags."""
+        if self is FlagChange.REPLACE:
+            return given
+        return before | given if self is FlagChange.ADD else before - given
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:

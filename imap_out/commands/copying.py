@@ -68,7 +68,11 @@ def _arguments(session: Session, arguments: Arguments, *, by_uid: bool) -> tuple
     arguments.space()
     name = arguments.mailbox()
     arguments.end()
-    return session.selected.chosen(numbers, by_uid=by_uid), session.store.folder(name)
+    uids, target = session.selected.chosen(numbers, by_uid=by_uid), session.store.folder(name)
+    if not by_uid:
+        # RFC 2180 section 4.4.1: all that was named, or nothing and NO. OK would be taken for done.
+        session.selected.require(uids)
+    return uids, target
 
 
 def _note(session: Session, event: str, source: Folder, target: Folder, copied: Copied) -> None:

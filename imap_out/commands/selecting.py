@@ -15,11 +15,6 @@ from mail.mailbox import DELETED
 if TYPE_CHECKING:
     from imap_out.session import Session
 
-_PERMANENT = (
-    rb"* OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft \*)] Flags are kept." + b"\r\n"
-)
-_NOT_PERMANENT = b"* OK [PERMANENTFLAGS ()] Read-only.\r\n"
-
 
 async def select(session: Session, arguments: Arguments) -> Answer:
     """RFC 3501 section 6.3.1."""
@@ -39,12 +34,10 @@ def _open(session: Session, arguments: Arguments, *, read_only: bool) -> Answer:
     folder = session.store.folder(name)
     view = View(session.store, folder, read_only=read_only)
     session.select(view)
-    view.new_keywords()
-    session.say(view.flag_list())
+    session.say(view.flag_lists())
     session.say(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view), view.recent_count()))
     if unseen := view.first_unseen():
         session.say(b"* OK [UNSEEN %d] First unseen.\r\n" % unseen)
-    session.say(_NOT_PERMANENT if read_only else _PERMANENT)
     session.say(b"* OK [UIDNEXT %d] Next UID.\r\n" % view.uid_next)
     session.say(b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % folder.uid_validity)
     return ok(b"Folder selected.", b"READ-ONLY" if read_only else b"READ-WRITE")

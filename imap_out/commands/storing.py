@@ -60,17 +60,21 @@ async def _store(session: Session, arguments: Arguments, *, by_uid: bool) -> Ans
     how, silent = way
     view = writable(session)
     uids = view.chosen(numbers, by_uid=by_uid)
+    found = 0  # messages that are still there
     for start in range(0, len(uids), _SLICE):
         entries, _ = session.store.change_flags(view.folder, uids[start : start + _SLICE], how, flags)
-        view.learn(entries)
-        if view.new_keywords():
-            session.say(view.flag_list())
+        found += len(entries)
+        view.learn(entries, (lambda known: how.applied(known, flags)) if silent else None)
+        session.say_new_keywords()
         if not silent:
             present = [entry.uid for entry in entries]
             form = b"* %d FETCH (UID %d FLAGS %b)\r\n" if by_uid else b"* %d FETCH (FLAGS %b)\r\n"
             for number, uid, text in view.flag_rows(present):
                 session.say(form % ((number, uid, text) if by_uid else (number, text)))
         await session.turn()
+    if not (by_uid or silent) and found < len(uids):
+        # RFC 2180 section 4.2.3: the others are done and told; who asked must learn of these.
+        raise Refusal(Reason.NO_SUCH_MESSAGE, "Some of the messages are gone.")
     return ok(b"Flags changed.")
 
 

@@ -268,11 +268,7 @@ class MemoryStore:
             if unchanged_since is not None and mail.mod_seq > unchanged_since:
                 left.append(uid)
                 continue
-            new = {
-                FlagChange.REPLACE: flags,
-                FlagChange.ADD: mail.flags | flags,
-                FlagChange.REMOVE: mail.flags - flags,
-            }[how]
+            new = how.applied(mail.flags, flags)
             if new != mail.flags:
                 mail.flags, mail.mod_seq = new, mod_seq
             entries.append(Entry(uid, mail.flags, mail.mod_seq))

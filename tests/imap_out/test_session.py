@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from imap_out import capabilities
 from imap_out.codes import CODES, SERVER_BUG, answer_to
+from imap_out.rendering import summarise
 from imap_out.states import State
 from imap_out.table import TABLE
 from mail.errors import Damaged, Reason, Refusal, Unavailable
@@ -505,6 +506,33 @@ def test_a_long_listing_is_sliced_and_waits_for_the_peer():
             answer = said + await talk.until(b"g OK")
             numbers = [int(n) for n in re.findall(rb"^\* (\d+) FETCH", answer, re.MULTILINE)]
             assert numbers == list(range(1, 5001))
+
+    run(conversation)
+
+
+def test_a_change_amid_a_long_silent_store_is_told():
+    """STORE goes by slices; another session may come in between, on its turn."""
+
+    async def conversation():
+        account = Account()
+        one = summarise(message())
+        for _ in range(1_100):
+            account.deliver(message(), summary=one)
+        async with talking(account) as talk, talking(account) as other:
+            await talk.ok(b"SELECT INBOX")
+            await other.ok(b"SELECT INBOX")
+            talk.pipe.blocked = asyncio.Event()
+            talk.send(b"a STORE 1:* +FLAGS.SILENT (\\Flagged)\r\n")
+            await talk.settle()
+            await other.ok(b"STORE 1100 +FLAGS.SILENT (\\Seen)")
+            await other.ok(b"STORE 5 +FLAGS.SILENT (\\Seen)")
+            talk.pipe.blocked.set()
+            talk.pipe.blocked = None
+            said = await talk.until(b"a OK")
+            assert said.split(b"\r\n")[:-2] == [
+                b"* 5 FETCH (FLAGS (\\Flagged \\Seen \\Recent))",
+                b"* 1100 FETCH (FLAGS (\\Flagged \\Seen \\Recent))",
+            ]
 
     run(conversation)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imap_out.view import View
 from mail.errors import Refusal
-from mail.mailbox import DELETED, FlagChange
+from mail.mailbox import DELETED, SEEN, FlagChange
 from mail.numbers import NumberSet
 from tests.imap_out.memory import Account, MemoryStore
 from tests.imap_out.talk import message
@@ -56,6 +56,37 @@ def test_own_changes_are_not_told_again():
     view.refresh()
     assert view.tell(expunges=True) == []
     assert view.flags(1) == {"x"}
+
+
+def test_what_another_session_did_to_the_same_message_is_told_behind_a_silent_store():
+    store, view = opened(3)
+
+    def silently(how, *flags):
+        given = frozenset(flags)
+        entries, _ = store.change_flags(view.folder, [1, 2, 3], how, given)
+        view.learn(entries, lambda known: how.applied(known, given))
+        view.refresh()
+        return view.tell(expunges=True)
+
+    def elsewhere(uid, flag):
+        store.change_flags(view.folder, [uid], FlagChange.ADD, frozenset({flag}))
+
+    elsewhere(2, SEEN)
+    assert silently(FlagChange.ADD, "x") == [b"* 2 FETCH (FLAGS (\\Seen x \\Recent))\r\n"]
+    elsewhere(3, DELETED)
+    assert silently(FlagChange.REMOVE, "x") == [b"* 3 FETCH (FLAGS (\\Deleted \\Recent))\r\n"]
+    elsewhere(1, SEEN)
+    assert silently(FlagChange.REPLACE, "y") == []  # the outcome is what was asked for
+    assert silently(FlagChange.REPLACE) == []
+
+
+def test_what_was_heard_and_not_yet_told_is_told_behind_a_silent_store():
+    store, view = opened(1)
+    store.change_flags(view.folder, [1], FlagChange.ADD, frozenset({SEEN}))
+    view.refresh()
+    entries, _ = store.change_flags(view.folder, [1], FlagChange.ADD, frozenset({"x"}))
+    view.learn(entries, lambda known: known | {"x"})
+    assert view.tell(expunges=True) == [b"* 1 FETCH (FLAGS (\\Seen x \\Recent))\r\n"]
 
 
 def test_one_that_comes_and_goes_untold_is_never_told():
