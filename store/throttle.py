@@ -6,7 +6,8 @@ die with the window. Addresses are counted by pseudonym, so the tables name nobo
 
 Three scopes: (account, peer), account, peer. The pair's limit is the lowest, so a guesser
 shuts out himself, not the owner at another address; many guessers together can slow an
-account down, but never for longer than `window` (password spray, lock-out of a victim).
+account down, but only at peers from which its owner has not logged in of late: else whoever
+guesses once in each wait would keep the owner out for ever (lock-out of a victim).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ TABLE = """
 CREATE TABLE failures (scope TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
 CREATE INDEX failures_by_scope ON failures (scope, at);
 CREATE INDEX failures_by_age ON failures (at);
+CREATE TABLE known_pairs (scope TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;
 """
 
 
@@ -36,6 +38,7 @@ class Limits:
     per_account: int = 30  # from all peers together: a botnet's spray on one member
     per_peer: int = 30  # on all accounts together: one address's spray, above an office's typing errors
     first_wait: int = 30
+    known: int = 30 * 86_400  # seconds for which a peer that the account logged in from is known
 
 
 class Throttle:
@@ -47,9 +50,12 @@ class Throttle:
         self._limits = limits
 
     def allowed(self, account_key: str, peer: str, now: int) -> None:
-        """Refusal(THROTTLED) while any of the three scopes has to wait; the same for accounts
-        that do not exist (the key is whatever name was given)."""
-        for scope, limit in self._scopes(account_key, peer):
+        """Refusal(THROTTLED) while any of the three scopes has to wait, at a known peer only the
+        pair's; the same for accounts that do not exist (the key is whatever name was given)."""
+        scopes = self._scopes(account_key, peer)
+        if self._is_known(scopes[0][0], now):
+            scopes = scopes[:1]
+        for scope, limit in scopes:
             wait = self._wait(scope, limit, now)
             if wait > 0:
                 raise Refusal(Reason.THROTTLED, f"Too many wrong passwords. Try again in {_spoken(wait)}.")
@@ -66,8 +72,8 @@ class Throttle:
                 self._db.change("INSERT INTO failures (scope, at) VALUES (?, ?)", (scope, now))
 
     def succeeded(self, account_key: str, peer: str, now: int) -> None:
-        """Forget the pair's failures. The other two scopes stay: else an own account would be
-        a way to guess for ever at others'.
+        """Forget the pair's failures, know the peer. The other two scopes stay: else an own
+        account would be a way to guess for ever at others'.
 
         Refusal(THROTTLED) when the limit was reached since `allowed`: of a hundred guesses
         sent at the same moment only the first few may learn anything, right or wrong.
@@ -76,6 +82,12 @@ class Throttle:
             self.allowed(account_key, peer, now)
             pair = self._scopes(account_key, peer)[0][0]
             self._db.change("DELETE FROM failures WHERE scope = ?", (pair,))
+            self._db.change("DELETE FROM known_pairs WHERE at <= ?", (now - self._limits.known,))
+            self._db.change("INSERT OR REPLACE INTO known_pairs (scope, at) VALUES (?, ?)", (pair, now))
+
+    def _is_known(self, pair: str, now: int) -> bool:
+        since = now - self._limits.known
+        return bool(self._db.execute("SELECT 1 FROM known_pairs WHERE scope = ? AND at > ?", (pair, since)))
 
     def _wait(self, scope: str, limit: int, now: int) -> int:
         since = now - self._limits.window

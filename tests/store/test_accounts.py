@@ -251,6 +251,17 @@ def test_many_guessers_at_one_account_are_slowed_down_together(accounts: Account
     assert accounts.log_in(str(ANN), PASSWORD, PEER, NOW + 30)[0] == ann
 
 
+def test_nobody_keeps_the_owner_out_of_the_places_that_they_use(accounts: Accounts, ann: Account) -> None:
+    accounts.log_in(str(ANN), PASSWORD, PEER, NOW)
+    for n in range(30):
+        refused(Reason.LOGIN_FAILED, accounts.log_in, str(ANN), OTHER, f"203.0.113.{n}", NOW + 1)
+    assert accounts.log_in(str(ANN), PASSWORD, PEER, NOW + 2)[0] == ann
+    refused(Reason.THROTTLED, accounts.log_in, str(ANN), PASSWORD, "203.0.113.200", NOW + 2)
+    for _ in range(10):  # the place itself may guess no more than any other
+        refused(Reason.LOGIN_FAILED, accounts.log_in, str(ANN), OTHER, PEER, NOW + 3)
+    refused(Reason.THROTTLED, accounts.log_in, str(ANN), PASSWORD, PEER, NOW + 3)
+
+
 def test_one_address_guessing_at_many_accounts_is_throttled(accounts: Accounts, ann: Account) -> None:
     for n in range(30):
         refused(Reason.LOGIN_FAILED, accounts.log_in, f"n{n}@acme.test", OTHER, PEER, NOW)
