@@ -18,7 +18,7 @@ from typing import Any
 
 from conf.example import toml
 from conf.loader import load
-from gateway import demo_ca, examples, serving
+from gateway import binding, demo_ca, examples, serving
 from gateway.server_key import server_key
 from gateway.supervisor import Service
 from mail.address import Address
@@ -55,6 +55,10 @@ class Demo:
     def run(self) -> None:
         """Until SIGTERM or SIGINT; Unavailable when it cannot start."""
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with binding.sole(self._dir / "data"):  # a second start must not spoil the first one's files
+            self._run()
+
+    def _run(self) -> None:
         self._told.unlink(missing_ok=True)  # whoever waits for it must not find an earlier run's
         (self._dir / "log").mkdir(mode=0o700, exist_ok=True)
         certificates = demo_ca.ensure(self._dir / "tls", datetime.now(UTC))

@@ -6,6 +6,8 @@ Apart because each command is; the demo itself is `gateway.demo`.
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from gateway.demo import Demo
 @click.option("--no-examples", is_flag=True, help="Start with empty mailboxes.")
 def demo(directory: Path | None, port_base: int, workers: int, no_examples: bool) -> None:
     """Run a complete gateway on 127.0.0.1, ready for your mail client."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the supervisor takes over: leave nothing
+        signal.signal(number, _leave)
     named = directory is not None
     place = directory if directory is not None else Path(tempfile.mkdtemp(prefix="secure-inbox-"))
     try:
@@ -41,3 +45,7 @@ def demo(directory: Path | None, port_base: int, workers: int, no_examples: bool
     finally:
         if not named:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def _leave(_number: int, _frame: object) -> None:
+    sys.exit(0)

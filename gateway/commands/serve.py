@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from conf.loader import load
-from gateway import serving
+from gateway import binding, serving
 from gateway.commands import options
 
 
@@ -18,7 +18,9 @@ from gateway.commands import options
 @options.config
 def serve(config: Path) -> None:
     """Run the gateway in the foreground until SIGTERM; SIGHUP reloads the configuration."""
-    serving.serve(config, load(config), _quietly)
+    settings = load(config)
+    with binding.sole(settings.storage.data_root):
+        serving.serve(config, settings, _quietly)
 
 
 async def _quietly() -> None:

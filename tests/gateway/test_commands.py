@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.gateway import PROGRAM
 from tests.clients.site import Site, until
 from tests.gateway.command import rows, run
 from tests.gateway.test_roads import ODD, found
@@ -199,6 +200,17 @@ def test_check_is_content_with_a_running_gateway_and_names_faults(site: Site, tm
 
 def test_a_second_gateway_on_the_same_data_is_refused(site: Site) -> None:
     assert "Another gateway is running" in run(site.config, "serve", code=1)
+
+
+def test_a_second_demo_in_the_same_directory_spoils_nothing(site: Site) -> None:
+    files = [site.directory / name for name in ("demo.json", "gateway.toml")]
+    before = [file.read_text() for file in files]
+    done = subprocess.run(
+        [str(PROGRAM), "demo", "--dir", str(site.directory), "--port-base", "20000"],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, "Another gateway is running" in done.stderr) == (1, True)
+    assert [file.read_text() for file in files] == before
 
 
 def test_demo_json_has_what_the_contract_names(site: Site) -> None:

@@ -208,6 +208,17 @@ def test_ctrl_c_ends_it_and_what_was_not_named_is_gone(
     assert "Traceback" not in (tmp_path / "out").read_text()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_while_it_starts_it_leaves_nothing(
+    unnamed: subprocess.Popen[bytes], tmp_path: Path, number: int
+) -> None:
+    until("its directory", lambda: list(tmp_path.glob("secure-inbox-*")), seconds=60)
+    os.kill(unnamed.pid, number)
+    assert unnamed.wait(30) == 0
+    assert not list(tmp_path.glob("secure-inbox-*"))
+    assert (tmp_path / "out").read_bytes() == b""
+
+
 def test_serve_is_told_by_systemd_and_tells_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with gateway(data, examples=False):
