@@ -1,7 +1,7 @@
 """Tokens of IMAP commands: framed bytes in, typed values out, or BAD and nothing else.
 
 Apart because every octet here is the peer's, in part without a login. The cursor never
-looks at the socket and never recurses by itself; whoever nests asks `deeper` for leave.
+looks at the socket and never recurses.
 ABNF: RFC 3501 section 9, as corrected by RFC 9051.
 
     atom    = 1*ATOM-CHAR
@@ -14,18 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from imap_out import utf7
 from mail.dates import MONTHS
 from mail.errors import Reason, Refusal
 from mail.mailbox import SYSTEM_FLAGS
 from mail.numbers import NumberSet
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
@@ -54,11 +50,10 @@ def bad(words: str) -> Refusal:
 class Arguments:
     """A cursor over one framed command: text, literal, text, ..., text."""
 
-    def __init__(self, parts: Sequence[bytes], depth: int = 32) -> None:
+    def __init__(self, parts: Sequence[bytes]) -> None:
         self._parts = parts
         self._part = 0
         self._at = 0
-        self._depth = depth
 
     # -- what comes next ------------------------------------------------------------------
 
@@ -91,15 +86,6 @@ class Arguments:
     def ended(self) -> bool:
         """Whether nothing is left but spaces."""
         return self._part == len(self._parts) - 1 and not self._parts[self._part][self._at :].strip(b" ")
-
-    @contextmanager
-    def deeper(self) -> Iterator[None]:
-        """One level of nesting; BAD beyond the bound, so that recursion is bounded too."""
-        if self._depth <= 0:
-            raise bad("The command is nested too deeply.")
-        self._depth -= 1
-        yield
-        self._depth += 1
 
     # -- tokens ---------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ class Limits:
     failed_logins: int = 5  # per connection, then BYE
     bad_commands: int = 20  # in a row, then BYE: nobody is listening to our answers
     backlog: int = 256 * KIB  # pipelined octets that wait; beyond it the transport is paused
-    search_depth: int = 32  # CVE-2026-27857: nesting of parentheses, NOT and OR
+    search_depth: int = 200  # CVE-2026-27857: nesting of parentheses and NOT
+    search_keys: int = 2000  # of one command; every OR, NOT and parenthesis is one
     in_flight: int = 512 * MIB  # large literals of all sessions of this process together
     connections: int = 10_000  # of this process
     connections_per_peer: int = 50  # one office behind one address; mail clients open five each

@@ -12,9 +12,12 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from imap_out.grammar import Arguments, bad
+from imap_out.limits import Limits
 from imap_out.view import View
+from mail.errors import Reason, Refusal
 from mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
 from mail.search import All, And, Dated, Field, Flagged, Header, Key, Moment, Not, Or, Sized, Text, Uids
 
@@ -22,8 +25,9 @@ CHARSET = re.compile(rb"(?i:CHARSET) ")
 _CHARSET_NAME = re.compile(rb"[A-Za-z0-9_.:+-]{1,40}")
 # Python's own inventions and those with quadratic decoders (CVE-2022-45061) are no mail charsets.
 _NOT_FOR_MAIL = re.compile(r"idna|punycode|.*unicode.escape|undefined|mbcs|oem|charmap")
+_NOT = re.compile(rb"(?i:NOT) ")
+_OR = re.compile(rb"(?i:OR) ")
 _BARE_SET = re.compile(rb"(?=[0-9*])")
-_MOST_KEYS = 5000
 
 
 def charset(name: bytes) -> str | None:
@@ -38,46 +42,82 @@ def charset(name: bytes) -> str | None:
     return None if _NOT_FOR_MAIL.fullmatch(info.name.replace("-", "_")) else info.name
 
 
-class Reader:
-    """Reads keys; `all` reads to the end of the list and joins them by AND."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A key that holds others, while they are read."""
 
-    def __init__(self, arguments: Arguments, view: View, charset: str) -> None:
+    join: Callable[[list[Key]], Key]
+    wanted: int = 0  # keys that make it whole; 0: its end is marked
+    deeper: bool = True  # whether it counts as nesting
+    keys: list[Key] = field(default_factory=list)
+
+
+def _and(keys: list[Key]) -> Key:
+    return keys[0] if len(keys) == 1 else And(tuple(keys))
+
+
+class Reader:
+    """Reads keys; `all` reads to the end of the command and joins them by AND."""
+
+    def __init__(self, arguments: Arguments, view: View, charset: str, limits: Limits) -> None:
         self.arguments = arguments
         self.view = view
         self._charset = charset
-        self._left = _MOST_KEYS
+        self._limits = limits
+        self._count = self._depth = 0
 
-    def all(self, end: bytes = b"") -> Key:
-        """One or more keys."""
-        keys = [self.key()]
-        while not (self.arguments.at(end) if end else self.arguments.ended):
+    def all(self) -> Key:
+        """One or more keys; Refusal(LIMIT) beyond the bounds.
+
+        What is open lies in a list, so that no nesting deepens the stack (CVE-2026-27857).
+        """
+        program = _Open(_and)
+        opened = [program]
+        while True:
+            inner = self._next()
+            if isinstance(inner, _Open):
+                opened.append(inner)
+                continue
+            opened[-1].keys.append(inner)
+            while self._complete(opened[-1], outermost=len(opened) == 1):
+                whole = opened.pop()
+                if whole is program:
+                    return whole.join(whole.keys)
+                self._depth -= whole.deeper
+                opened[-1].keys.append(whole.join(whole.keys))
             self.arguments.space()
-            keys.append(self.key())
-        return keys[0] if len(keys) == 1 else And(tuple(keys))
 
-    def key(self) -> Key:
-        """One key, with what it nests."""
-        self._left -= 1
-        if self._left < 0:
-            raise bad("The search has too many keys.")
-        if self.arguments.at(b"("):
-            with self.arguments.deeper():
-                self.arguments.expect(b"(")
-                key = self.all(b")")
-                self.arguments.expect(b")")
-                return key
+    def _complete(self, key: _Open, *, outermost: bool) -> bool:
+        if key.wanted:
+            return len(key.keys) == key.wanted
+        return self.arguments.ended if outermost else self.arguments.taken(b")")
+
+    def _next(self) -> Key | _Open:
+        self._count += 1
+        opening = self._opening()
+        if opening is not None:
+            # Clients name ten thousand messages by OR behind OR: that is long, not deep.
+            self._depth += opening.deeper
+        if self._count > self._limits.search_keys or self._depth > self._limits.search_depth:
+            raise Refusal(Reason.LIMIT, "That search is too complex.")
+        return opening or self._simple()
+
+    def _opening(self) -> _Open | None:
+        if self.arguments.taken(b"("):
+            return _Open(_and)
+        if self.arguments.optional(_NOT):
+            return _Open(lambda keys: Not(keys[0]), wanted=1)
+        if self.arguments.optional(_OR):
+            return _Open(lambda keys: Or(keys[0], keys[1]), wanted=2, deeper=False)
+        return None
+
+    def _simple(self) -> Key:
         if self.arguments.optional(_BARE_SET):
             return Uids(self.view.spans(self.arguments.sequence_set()))
         read = KEYS.get(self.arguments.word())
         if read is None:
             raise bad("There is no such search key.")
         return read(self)
-
-    def nested(self) -> Key:
-        """A key after NOT or OR."""
-        self.arguments.space()
-        with self.arguments.deeper():
-            return self.key()
 
     def text(self) -> str:
         """A string in the search's charset."""
@@ -156,10 +196,8 @@ KEYS: Mapping[bytes, Read] = {
     b"KEYWORD": lambda r: Flagged(r.keyword()),
     b"LARGER": lambda r: Sized(r.number(), None),
     b"NEW": lambda r: And((Uids(r.view.recent), Flagged(SEEN, False))),
-    b"NOT": lambda r: Not(r.nested()),
     b"OLD": lambda r: Not(Uids(r.view.recent)),
     b"ON": _on(Moment.INTERNAL),
-    b"OR": lambda r: Or(r.nested(), r.nested()),
     b"RECENT": lambda r: Uids(r.view.recent),
     b"SEEN": _has(SEEN),
     b"SENTBEFORE": _before(Moment.SENT),

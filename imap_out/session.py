@@ -280,7 +280,7 @@ class Session:
             case Continue():
                 self.say(b"+ OK\r\n")
             case Frame(parts):
-                await self._execute(Arguments(parts, self.limits.search_depth))
+                await self._execute(Arguments(parts))
                 self._framer.release()
                 self._renew()
                 if self._upgrading:

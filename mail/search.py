@@ -7,6 +7,7 @@ compared case-insensitively (Unicode casefold), in decoded text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -113,6 +114,18 @@ class Or:
 
     left: Key
     right: Key
+
+
+def alternatives(key: Or) -> Iterator[Key]:
+    """The keys that a nest of ORs chooses between: `OR a OR b c` is a, b, c. Not recursive:
+    clients nest as many ORs as they have words."""
+    waiting: list[Key] = [key]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, Or):
+            waiting += (inner.right, inner.left)
+        else:
+            yield inner
 
 
 Key = All | Uids | Flagged | Text | Header | Dated | Sized | ModSeq | Not | And | Or

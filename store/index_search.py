@@ -12,6 +12,7 @@ with a connection of its own: SQLite lets go of the GIL while it scans.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any
 
 from mail.errors import Reason, Refusal
@@ -31,6 +32,7 @@ from mail.search import (
     Sized,
     Text,
     Uids,
+    alternatives,
 )
 from store.index import listed
 from store.sealed_db import Connection
@@ -90,9 +92,11 @@ class _Search:
                 for part in sorted(keys, key=_cost):
                     among = self.matching(part, among)
                 return among
-            case Or(left, right):
-                found = self.matching(left, among)
-                return found | self.matching(right, among - found)
+            case Or():
+                found: set[int] = set()
+                for part in sorted(alternatives(key), key=_cost):
+                    found |= self.matching(part, among - found)
+                return found
             case Not(inner):
                 return among - self.matching(inner, among)
             case Flagged(flag, present):
@@ -187,7 +191,7 @@ def _bound(key: Key) -> None:
         match inner:
             case And(keys):
                 waiting.extend((part, depth + 1) for part in keys)
-            case Or(left, right):
-                waiting.extend(((left, depth + 1), (right, depth + 1)))
+            case Or():
+                waiting.extend((part, depth + 1) for part in islice(alternatives(inner), MAX_KEYS))
             case Not(inside):
                 waiting.append((inside, depth + 1))

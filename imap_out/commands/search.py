@@ -38,7 +38,7 @@ async def _search(session: Session, arguments: Arguments, *, by_uid: bool) -> An
         charset = named
         arguments.space()
     view = session.selected
-    key = search_keys.Reader(arguments, view, charset).all()
+    key = search_keys.Reader(arguments, view, charset, session.limits).all()
     arguments.end()
     found: Sequence[int] = await session.store.search(view.folder, key)
     pairs = view.numbered(found)

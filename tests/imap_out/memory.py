@@ -37,6 +37,7 @@ from mail.search import (
     Sized,
     Text,
     Uids,
+    alternatives,
 )
 from mail.secret import Secret
 from mail.summary import Summary
@@ -408,8 +409,8 @@ def _matches(key: Key, uid: int, mail: Mail) -> bool:
             return not _matches(inner, uid, mail)
         case And(keys):
             return all(_matches(k, uid, mail) for k in keys)
-        case Or(left, right):
-            return _matches(left, uid, mail) or _matches(right, uid, mail)
+        case Or():
+            return any(_matches(k, uid, mail) for k in alternatives(key))
 
 
 def _text(place: Field, summary: Summary) -> str:

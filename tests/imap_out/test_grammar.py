@@ -84,13 +84,6 @@ def test_flags():
     assert refused(read(b"(" + b" ".join(b"k%d" % i for i in range(201)) + b")").flags)
 
 
-def test_nesting_is_bounded_and_given_back():
-    arguments = Arguments((b"",), depth=1)
-    for _ in range(3):
-        with arguments.deeper():
-            assert refused(arguments.deeper().__enter__)
-
-
 @pytest.mark.parametrize(
     ("text", "day"),
     [(b"1-Jan-1970", 0), (b'"2-jan-1970"', 1), (b"31-Dec-1969", -1), (b"29-Feb-2024", 19_782)],

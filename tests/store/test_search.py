@@ -168,10 +168,24 @@ def _nested(depth: int) -> Key:
     return key
 
 
+def _chosen(count: int, *, left: bool) -> Key:
+    """One OR behind the other: as many alternatives, no depth."""
+    key: Key = text(Field.SUBJECT, "message")
+    for _ in range(count):
+        key = Or(key, uids(4)) if left else Or(uids(4), key)
+    return key
+
+
 @pytest.mark.parametrize(
     "key",
-    [_nested(100_000), And((All(),) * 3000), Or(_nested(300), All())],
-    ids=["deep", "wide", "deep below"],
+    [
+        _nested(100_000),
+        _chosen(3000, left=True),
+        _chosen(100_000, left=False),
+        And((All(),) * 3000),
+        Or(_nested(300), All()),
+    ],
+    ids=["deep", "many ORs", "ORs without end", "wide", "deep below"],
 )
 def test_a_search_beyond_the_bounds_is_refused(tmp_path: Path, key: Key) -> None:
     async def scenario() -> None:
@@ -193,6 +207,8 @@ def test_a_search_at_the_bounds_is_answered(tmp_path: Path) -> None:
             assert len(await box.search(folder, deep)) == 4
             wide = And((text(Field.SUBJECT, "message"),) * 500)
             assert list(await box.search(folder, wide)) == [1, 3]
+            for chain in (_chosen(1500, left=True), _chosen(1500, left=False)):
+                assert list(await box.search(folder, chain)) == [1, 3, 4]
             huge = Uids(NumberSet(tuple((n, n) for n in range(1, 60_000, 2))))
             assert list(await box.search(folder, And((huge, text(Field.BODY, "fox"))))) == [1]
             box.close()
