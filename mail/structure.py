@@ -75,9 +75,17 @@ class Part:
 
     @property
     def is_multipart(self) -> bool:
-        """Its parts are numbered below it; without any (no boundary, or an empty body) it
-        has no part 1, as in Dovecot."""
+        """Its parts are numbered below it."""
         return self.type.lower() == b"multipart"
+
+    @property
+    def numbered(self) -> tuple[Part, ...]:
+        """The parts of a multipart as IMAP shows them. The grammar of BODYSTRUCTURE wants at least
+        one: without any (no boundary, or an empty body) it is an empty text, as in Dovecot."""
+        return self.children or (_EMPTY,)
+
+
+_EMPTY = Part((0, 0), (0, 0))
 
 
 def parse(content: bytes, limits: Limits | None = None) -> Part:
@@ -102,9 +110,9 @@ def find(root: Part, path: Sequence[int]) -> Part | None:
             elif not part.is_multipart:
                 return None
         if part.is_multipart:
-            if not 1 <= number <= len(part.children):
+            if not 1 <= number <= len(part.numbered):
                 return None
-            part = part.children[number - 1]
+            part = part.numbered[number - 1]
         elif number != 1:
             return None
         whole_message = False

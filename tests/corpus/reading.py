@@ -47,7 +47,7 @@ def tree(data: bytes) -> list[Tree]:
 def numbers(part: Part, prefix: str = "") -> Iterator[tuple[str, Part]]:
     """Every part of a message with its IMAP number (RFC 3501 section 6.4.5)."""
     if part.is_multipart:
-        for index, child in enumerate(part.children, 1):
+        for index, child in enumerate(part.numbered, 1):
             yield from _numbered(child, f"{prefix}{index}")
     else:
         yield from _numbered(part, f"{prefix}1")

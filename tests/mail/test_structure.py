@@ -209,7 +209,17 @@ def test_the_only_part_is_number_one() -> None:
     assert find(root, ()) is root
     assert find(root, (2,)) is None
     assert find(root, (1, 1)) is None
-    assert find(parse(b"Content-Type: multipart/mixed\n\nx"), (1,)) is None
+
+
+def test_a_multipart_without_parts_has_an_empty_text() -> None:
+    """As BODYSTRUCTURE shows it, and as in Dovecot: BODY[1] of it is "", not NIL."""
+    root = parse(b"Content-Type: multipart/mixed; boundary=b\n\nx")
+    part = find(root, (1,))
+    assert part is not None
+    assert (part.header, part.body, root.numbered) == ((0, 0), (0, 0), (part,))
+    assert find(root, (2,)) is None
+    assert find(root, (1, 1)) is None
+    assert unpack(pack(root)) == root
 
 
 # -- bounds and hostile input -----------------------------------------------------------
