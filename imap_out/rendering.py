@@ -72,7 +72,11 @@ class _Found(NamedTuple):
 
     def decoded(self, name: bytes) -> str:
         """For SEARCH: the decoded values, several joined by a line end."""
-        return "\n".join(map(headers.decode, self.lists.get(name, ())))
+        return "\n".join(map(_searched, self.lists.get(name, ())))
+
+
+def _searched(value: bytes) -> str:
+    return headers.collapsed(headers.decode(value))
 
 
 def _found(header_block: bytes) -> _Found:
@@ -130,17 +134,12 @@ def body(content: bytes, part: Part, extended: bool) -> bytes:
 
 
 def _multipart(content: bytes, part: Part, extended: bool) -> bytes:
-    # The grammar wants at least one part; Dovecot too shows an empty text for none.
-    inner = b"".join(body(content, child, extended) for child in part.children)
-    inner = inner or body(content, _NO_PART, extended)
+    inner = b"".join(body(content, child, extended) for child in part.numbered)
     shown = b"(" + inner + b" " + string(part.subtype)
     if extended:
         parameters = _parameters(part.parameters)
         shown += b" " + parameters + b" " + _extension(part)
     return shown + b")"
-
-
-_NO_PART = Part((0, 0), (0, 0))
 
 
 def _single(content: bytes, part: Part, extended: bool) -> bytes:
@@ -207,11 +206,12 @@ def summarise(content: bytes) -> Summary:
         message_id=ids[0] if ids else "",
         sent=dates.sent(found.texts.get(b"date", b"")) or 0,
         sent_day=dates.sent_day(found.texts.get(b"date", b"")),
-        subject=headers.decode(found.texts.get(b"subject", b"")),
+        subject=_searched(found.texts.get(b"subject", b"")),
         from_=found.decoded(b"from"),
         to=found.decoded(b"to"),
         cc=found.decoded(b"cc"),
         bcc=found.decoded(b"bcc"),
+        part_headers=text.part_headers(content, root),
         text=extract,
         text_complete=complete,
     )

@@ -29,6 +29,7 @@ _MESSAGE_ID = re.compile(rb"<\s*+([^<>\s][^<>]*+)>")
 # RFC 2047 section 2; the language of RFC 2231 section 5 is dropped.
 _WORD = re.compile(rb"=\?([!->@-~]++)\?([bBqQ])\?([^?\n]*+)\?=")
 _Q_BYTE = re.compile(rb"=([0-9A-Fa-f]{2})")
+_WHITE = re.compile(r"[ \t\r\n]+")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -88,6 +89,19 @@ def decode(value: bytes) -> str:
         position = match.end()
     pieces.append(("", bytearray(value[position:])))
     return "".join(charsets.decode(bytes(data), charset) for charset, data in pieces)
+
+
+def collapsed(text: str) -> str:
+    """Each run of white space as one space. Where a mailer folded a field, and with what (RFC 5322
+    section 2.2.3), is no part of what it says; ENVELOPE shows it so, and SEARCH compares it so."""
+    return _WHITE.sub(" ", text)
+
+
+def lines(block: bytes) -> str:
+    """A header block for SEARCH: `name: decoded value`, one field a line."""
+    return "".join(
+        f"{field.name.decode('ascii')}: {collapsed(decode(field.value))}\n" for field in fields(block)
+    )
 
 
 def _q(text: bytes) -> bytes:

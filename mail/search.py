@@ -2,7 +2,8 @@
 
 Apart because the reading door parses it and the store answers it. A key says what is
 asked, never how; numbers are already resolved to UIDs. Strings are matched as substrings,
-compared case-insensitively (Unicode casefold), in decoded text.
+compared case-insensitively (Unicode casefold), in decoded text; in header fields a run of
+white space is one space, on both sides.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ class Field(Enum):
     TO = auto()
     CC = auto()
     BCC = auto()
-    BODY = auto()
-    TEXT = auto()  # header and body
+    BODY = auto()  # text/* parts
+    TEXT = auto()  # the same, the header, and the headers of all parts
 
 
 class Moment(Enum):

@@ -24,10 +24,11 @@ class Summary:
     sent: int  # the Date header's moment in UTC, 0 when absent or unreadable
     sent_day: int | None  # its day as written, days since 1970-01-01: SENTON disregards the zone
     subject: str
-    from_: str  # whole decoded header values, for SEARCH
+    from_: str  # whole decoded header values, white space collapsed, for SEARCH
     to: str
     cc: str
     bcc: str
+    part_headers: str  # decoded fields of the parts' headers, one a line, for SEARCH TEXT
     text: str  # decoded text of every text/* part, for SEARCH BODY and TEXT
     text_complete: bool  # False when a bound cut `text`: search must open the message
 

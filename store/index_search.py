@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any
 
 from mail.errors import Reason, Refusal
+from mail.headers import collapsed
 from mail.mailbox import Folder
 from mail.search import (
     All,
@@ -114,22 +115,25 @@ class _Search:
                 first, end = (None if day is None else day * _DAY for day in (first, end))
                 return self._range(_MOMENTS[moment], first, end, among, "")
             case Header(name, needle):
-                return self._header(fold(name), fold(needle), among)
+                return self._header(fold(name), fold(collapsed(needle)), among)
             case Text(field, needle):
-                return self._text(field, fold(needle), among)
+                return self._text(field, fold(collapsed(needle)), fold(needle), among)
 
-    def _text(self, field: Field, needle: bytes, among: set[int]) -> set[int]:
+    def _text(self, field: Field, in_header: bytes, needle: bytes, among: set[int]) -> set[int]:
+        """Header fields are kept with their white space collapsed, bodies as they are."""
         if not needle:
             return among
         if field in _WORDS:
-            return self._holding("words", _WORDS[field], needle, among)
-        found = self._holding("header_text", "text", needle, among) if field is Field.TEXT else set()
+            return self._holding("words", _WORDS[field], in_header, among)
+        found = self._holding("header_text", "text", in_header, among) if field is Field.TEXT else set()
         found |= self._holding("body_text", "text", needle, among - found)
         if self._cut is None:
             self._cut = self._where("m.complete = 0", (), set(self._everything), _MESSAGE)
         return found | {uid for uid in (among - found) & self._cut if needle in self._whole(uid)}
 
     def _header(self, name: bytes, needle: bytes, among: set[int]) -> set[int]:
+        if name.startswith(b" "):
+            return set()  # no field's name, but it would match the indented ones of parts
         prefix = name + b":"
         candidates = self._holding("header_text", "text", needle or prefix, among)
         rows = self._rows(

@@ -20,7 +20,7 @@ from mail import headers
 from mail.errors import Damaged
 from mail.summary import Summary
 
-_MAGIC = b"SIS2"
+_MAGIC = b"SIS3"
 _FIXED = struct.Struct(">4sQqiB32s")
 _NO_DAY = -(1 << 31)
 _LENGTHS = struct.Struct(">13I")
@@ -45,7 +45,7 @@ class Material(NamedTuple):
     to: bytes
     cc: bytes
     bcc: bytes
-    header_text: bytes  # lines "name: decoded value\\n"
+    header_text: bytes  # lines "name: decoded value\\n"; those of parts' headers are indented
     text: bytes
 
 
@@ -68,7 +68,7 @@ def material(summary: Summary, content: bytes) -> Material:
         to=fold(summary.to),
         cc=fold(summary.cc),
         bcc=fold(summary.bcc),
-        header_text=header_text(summary.header),
+        header_text=header_text(summary.header, summary.part_headers),
         text=fold(summary.text),
     )
 
@@ -80,13 +80,11 @@ def fold(text: str) -> bytes:
     return unicodedata.normalize("NFC", text.casefold()).encode("utf-8", "replace")
 
 
-def header_text(block: bytes) -> bytes:
-    """A header block as folded lines `name: value`, one field a line, RFC 2047 words decoded."""
-    lines = []
-    for field in headers.fields(block):
-        value = headers.decode(field.value).replace("\r", " ").replace("\n", " ")
-        lines.append(f"{field.name.decode('ascii', 'replace')}: {value}\n")
-    return fold("".join(lines))
+def header_text(block: bytes, part_headers: str = "") -> bytes:
+    """A header block as folded lines `name: value`, one field a line; then the fields of the
+    parts, indented by a space: SEARCH TEXT looks into them, SEARCH HEADER does not."""
+    indented = " " + part_headers.replace("\n", "\n ") if part_headers else ""
+    return fold(headers.lines(block) + indented)
 
 
 def pack(given: Material) -> bytes:

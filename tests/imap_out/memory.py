@@ -389,12 +389,17 @@ def _matches(key: Key, uid: int, mail: Mail) -> bool:
         case Flagged(flag, present):
             return (flag.lower() in {f.lower() for f in mail.flags}) is present
         case Text(place, needle):
-            return needle.casefold() in _text(place, mail.summary).casefold()
+            if place is not Field.BODY and headers.collapsed(needle).casefold() in _headers(
+                place, mail.summary
+            ):
+                return True
+            return place in (Field.BODY, Field.TEXT) and needle.casefold() in mail.summary.text.casefold()
         case Header(name, needle):
             values = [
-                headers.decode(f.value) for f in headers.fields(mail.summary.header)
+                headers.collapsed(headers.decode(f.value)) for f in headers.fields(mail.summary.header)
                 if f.name.decode("latin-1").lower() == name.lower()
             ]  # fmt: skip
+            needle = headers.collapsed(needle)
             return any(needle.casefold() in value.casefold() for value in values)
         case Dated(moment, first, end):
             day = _day(moment, mail)
@@ -413,19 +418,16 @@ def _matches(key: Key, uid: int, mail: Mail) -> bool:
             return any(_matches(k, uid, mail) for k in alternatives(key))
 
 
-def _text(place: Field, summary: Summary) -> str:
+def _headers(place: Field, summary: Summary) -> str:
     fields = {
         Field.SUBJECT: summary.subject,
         Field.FROM: summary.from_,
         Field.TO: summary.to,
         Field.CC: summary.cc,
         Field.BCC: summary.bcc,
-        Field.BODY: summary.text,
+        Field.TEXT: headers.lines(summary.header) + summary.part_headers,
     }
-    if place is Field.TEXT:
-        header = headers.fields(summary.header)
-        return "\n".join([*(headers.decode(f.value) for f in header), summary.text])
-    return fields[place]
+    return fields[place].casefold()
 
 
 def _day(moment: Moment, mail: Mail) -> int | None:

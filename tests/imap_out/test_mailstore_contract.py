@@ -13,6 +13,7 @@ from mail.errors import Reason, Refusal
 from mail.mailbox import DELETED, SEEN, Column, FlagChange, Folder
 from mail.numbers import NumberSet
 from mail.search import All, And, Dated, Field, Flagged, Header, Moment, Not, Or, Sized, Text, Uids
+from tests.imap_out import searched
 from tests.imap_out.memory import Account, MemoryStore
 from tests.imap_out.talk import message
 from tests.store.house import Clock, house
@@ -293,6 +294,37 @@ def test_search(hold):
             (Or(Flagged("k"), Flagged(SEEN)), [1, 2]),
         ):
             assert list(await store.search(folder, key)) == expected, key
+
+    hold(test)
+
+
+def test_search_sees_folded_fields_and_the_headers_of_parts(hold):
+    async def test(store, _reopen, _clock):
+        folder = store.folder("INBOX")
+        await store.append(folder, message(1), frozenset(), None)
+        await store.append(folder, searched.MESSAGE, frozenset(), None)
+
+        async def finds(key):
+            return 2 in await store.search(folder, key)
+
+        for field, words in (
+            (Field.TEXT, searched.TEXT | dict.fromkeys(searched.OURS_ALONE, True)),
+            (Field.BODY, searched.BODY),
+            (Field.SUBJECT, searched.SUBJECT),
+        ):
+            for word, expected in words.items():
+                assert await finds(Text(field, word)) is expected, (field, word)
+        for word in ("quarterly figures", "Quarterly\t figures", "Quarterly\r\n\tfigures", "figures für"):
+            assert await finds(Text(Field.SUBJECT, word)) and await finds(Header("Subject", word)), word
+        assert await finds(Header("Content-Type", "multipart/mixed; boundary=X"))
+        for name in (
+            "X-Thing",
+            "Content-Disposition",
+            " X-Thing",
+            "",
+        ):  # fields of parts are not the message's
+            assert not await finds(Header(name, "")), name
+        assert not await finds(Header("Content-Type", "application/pdf"))
 
     hold(test)
 

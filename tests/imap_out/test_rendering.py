@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imap_out.grammar import Arguments
 from imap_out.rendering import (
     MAX_QUOTED,
     MAX_REPEATED,
@@ -19,6 +20,8 @@ from imap_out.rendering import (
     string,
     summarise,
 )
+from imap_out.sections import of_message
+from imap_out.sections import parse as section
 from mail.addresses import MAX_ADDRESSES
 from mail.structure import Limits, parse, unpack
 from tests.corpus.reading import tree
@@ -165,6 +168,11 @@ def test_a_multipart_without_parts_shows_an_empty_text() -> None:
     assert body(content, parse(content), extended=False) == (
         b'(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "mixed")'
     )
+    root = parse(content)
+    for label in (b"1", b"1.MIME"):
+        assert of_message(content, root, section(Arguments((b"[" + label + b"]",)))) == b"", label
+    for label in (b"2", b"1.1", b"1.TEXT"):
+        assert of_message(content, root, section(Arguments((b"[" + label + b"]",)))) is None, label
 
 
 def test_bounds_of_an_envelope() -> None:
