@@ -26,11 +26,9 @@ from gateway.house import COURIER, House
 from gateway.ledger import now
 from mail.address import Address
 from mail.errors import MailError, Reason, Refusal
-from mail.mailbox import DELETED, Copied, FlagChange, Folder
 from smtp_in.ports import Receipt, Submission
 from store.accounts import Account, Status
 from store.delivery import Destination
-from store.filing import SENT
 from store.mailbox import Mailbox
 from store.spool import Prepared
 
@@ -86,8 +84,6 @@ async def submit(house: House, account: Account, mailbox: Mailbox, submission: S
         local.abort()
         raise
     try:
-        sent = mailbox.special(SENT)
-        first_new = mailbox.status(sent).uid_next
         filed = await mailbox.file_sent(submission.sent_copy)
     except BaseException:
         local.abort()
@@ -104,7 +100,8 @@ async def submit(house: House, account: Account, mailbox: Mailbox, submission: S
         local.abort()
         if queued is not None:
             _withdraw(house, queued, in_queue)
-        _unfile(mailbox, sent, filed, first_new)
+        with suppress(MailError):
+            mailbox.unfile(filed)
         raise
     if queued is not None:
         house.ledger.audit.note("queued", account.id, item=queued.item.item_id)
@@ -148,11 +145,3 @@ def _withdraw(house: House, queued: Prepared, in_queue: bool) -> None:
             house.spool.drop(queued.item.item_id)
         else:
             queued.abandon()
-
-
-def _unfile(mailbox: Mailbox, sent: Folder, filed: Copied, first_new: int) -> None:
-    """Only what this submission filed: not a copy that the client had put there itself."""
-    uids = [uid for uid in filed.target_uids if uid >= first_new]
-    with suppress(MailError):
-        mailbox.change_flags(sent, uids, FlagChange.ADD, frozenset({DELETED}))
-        mailbox.expunge(sent, uids)

@@ -118,8 +118,10 @@ class Mailstore(Protocol):
     ) -> Copied:
         """Durable on return. `internal_date` never moves the expiry.
 
-        Into the \\Sent folder, a message whose Message-ID is already there is not stored
-        again: the answer names the existing UID. `source_uids` is empty.
+        Everything is stored, with one exception: into the \\Sent folder, the copy of a message
+        that the house itself filed there when the member submitted it. It is known by the same
+        Message-ID, within an hour, with as many leaf parts, and no copy was taken for it before. Then
+        the answer names the existing UID, and the flags are added to it. `source_uids` is empty.
         """
         ...
 

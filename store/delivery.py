@@ -29,7 +29,7 @@ from typing import TypeVar
 
 from keys.bulk import BULK_OCTETS, Bulk
 from keys.sealing import Certificate
-from mail.errors import Unavailable
+from mail.errors import MailError, Unavailable
 from mail.secret import Secret
 from mail.summary import Summarise
 from store import summaries
@@ -44,6 +44,7 @@ from store.blobs import (
     sync_directory,
     write_file,
 )
+from store.marks import MarksFile
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ class Delivery:
         self._tell = tell
         self._clock = clock
         self._lanes = ThreadPoolExecutor(lanes, "delivery")
+        self._marks = MarksFile(root)
         self._certificates: dict[bytes, Certificate] = {}
 
     def close(self) -> None:
@@ -138,7 +140,10 @@ class Delivery:
         except BaseException:
             _withdraw(drafts)
             raise
-        return Prepared(drafts, self._in_lane, self._tell)
+        return Prepared(drafts, self._in_lane, self._tell, self._swept)
+
+    def _swept(self, name: BlobName) -> bool:
+        return self._marks.current().gone(name, name.delivered)
 
     def _begin(
         self,
@@ -213,14 +218,16 @@ class Prepared:
         drafts: list[_Draft],
         in_lane: Callable[[Callable[[], None]], Awaitable[None]],
         tell: Callable[[str], None],
+        swept: Callable[[BlobName], bool],
     ) -> None:
         self._drafts = drafts
         self._in_lane = in_lane
         self._tell = tell
+        self._swept = swept
 
     async def commit(self) -> Receipt:
         """Make it visible for all; Unavailable and nothing visible when the disk cannot."""
-        await self._in_lane(partial(_publish, self._drafts))
+        await self._in_lane(partial(_publish, self._drafts, self._swept))
         for draft in self._drafts:
             self._tell(draft.directory.path.name)
         return Receipt(self._drafts)
@@ -261,7 +268,7 @@ def _finish(draft: _Draft, sealed_summary: bytes) -> None:
         write_file(draft.target + SUMMARY, sealed_summary)
 
 
-def _publish(drafts: Sequence[_Draft]) -> None:
+def _publish(drafts: Sequence[_Draft], swept: Callable[[BlobName], bool]) -> None:
     """Link all, then sync each new/ once. On a fault take back what can be taken back."""
     try:
         for draft in drafts:
@@ -274,9 +281,16 @@ def _publish(drafts: Sequence[_Draft]) -> None:
             if draft.stored:
                 # Whoever stored it may have died before its own sync.
                 sync_directory(draft.directory.tmp)
+        # A sweep ahead of the clock may have come between the name and the link: acknowledged, it
+        # would be lost. Asked now, so that what a later sweep takes was there before it.
+        if any(swept(draft.name) for draft in drafts if not draft.stored):
+            raise Unavailable
     except OSError as error:
         _withdraw(drafts)
         raise Unavailable from error
+    except MailError:
+        _withdraw(drafts)
+        raise
 
 
 def _withdraw(drafts: Iterable[_Draft]) -> None:

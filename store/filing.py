@@ -11,27 +11,42 @@ import asyncio
 import os
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from keys.bulk import BULK_OCTETS
 from mail.errors import Unavailable
 from mail.mailbox import Copied, Flags, Folder
-from store import index_intake, summaries
+from store import index_intake, index_sent, summaries
 from store.blobs import BlobName, LockedFile, new_unique, ours, sync_directory
 from store.index import writing
 from store.index_entries import canonical_flags, flags_text
 from store.index_folders import require
 from store.index_intake import Arrival
+from store.index_sent import By
 from store.open_accounts import OpenAccount
 from store.summaries import Material
 
 SENT = "\\Sent"
 
 
+class Filed(NamedTuple):
+    """Where a message lies; `new` unless it is one that lay there before (`index_sent`)."""
+
+    copied: Copied
+    new: bool
+
+
 async def file(
-    shared: OpenAccount, folder: Folder, content: bytes, flags: Flags, internal_date: int | None
-) -> Copied:
+    shared: OpenAccount,
+    folder: Folder,
+    content: bytes,
+    flags: Flags,
+    internal_date: int | None,
+    *,
+    by: By = By.CLIENT,
+) -> Filed:
     """Durable on return. Refusal(NO_SUCH_FOLDER | LIMIT); Unavailable, with nothing filed."""
-    filing = _Filing(shared, folder, flags, internal_date)
+    filing = _Filing(shared, folder, flags, internal_date, by)
     if len(content) < BULK_OCTETS:
         return await asyncio.to_thread(filing.small, content)
     return await filing.large(content)
@@ -41,21 +56,22 @@ class _Filing:
     """One message on its way into one folder."""
 
     def __init__(
-        self, shared: OpenAccount, folder: Folder, flags: Flags, internal_date: int | None
+        self, shared: OpenAccount, folder: Folder, flags: Flags, internal_date: int | None, by: By
     ) -> None:
         self._shared = shared
         self._db = shared.db
         self._folder = require(shared.db, folder)
         self._flags = flags
         self._internal_date = internal_date
-        self._now = shared.around.clock()
+        self._by = by
+        self._now = shared.now()
 
-    def small(self, content: bytes) -> Copied:
+    def small(self, content: bytes) -> Filed:
         """On a thread, start to end."""
         material = self._material(content)
-        existing = self._already_sent(material)
-        if existing is not None:
-            return existing
+        lying = self._lying(material)
+        if lying is not None:
+            return lying
         name = self._name(material)
         with ours():
             locked = self._claim(name)
@@ -66,12 +82,12 @@ class _Filing:
                 locked.drop()
                 raise
 
-    async def large(self, content: bytes) -> Copied:
+    async def large(self, content: bytes) -> Filed:
         """The sealing by the child process, the rest on threads."""
         material = await asyncio.to_thread(self._material, content)
-        existing = self._already_sent(material)
-        if existing is not None:
-            return existing
+        lying = await asyncio.to_thread(self._lying, material)
+        if lying is not None:
+            return lying
         name = self._name(material)
         with ours():
             locked = self._claim(name)
@@ -84,38 +100,62 @@ class _Filing:
                 locked.drop()
                 raise
 
-    def _commit(self, name: BlobName, material: Material, locked: LockedFile) -> Copied:
+    def _commit(self, name: BlobName, material: Material, locked: LockedFile) -> Filed:
         """Rows, then the rename; from the transaction's end on the message is filed."""
         directory = self._shared.directory
         sync_directory(directory.tmp)
         with writing(self._db) as mod_seq:
             current = require(self._db, self._folder)
+            # A sweep ahead of the clock came since the name was made: what every index takes for
+            # gone must not be acknowledged.
+            if self._shared.marks.current().gone(name, self._now):
+                raise Unavailable
             # Again, now that nobody else can write: a client and the gateway file one Sent
             # copy each at the same moment, perhaps in two processes.
-            existing = self._already_sent(material)
-            if existing is None:
+            uids = self._join(mod_seq, current, material)
+            new = not uids
+            if new:
                 flags = flags_text(canonical_flags(self._db, self._flags))
                 date = self._now if self._internal_date is None else self._internal_date
                 arrival = Arrival(name, material, date, flags)
                 uids = index_intake.add(self._db, mod_seq, current.folder_id, [arrival], self._now)
-        if existing is not None:
+                if current.special_use == SENT:
+                    index_sent.note(self._db, str(name), material, self._now, self._by)
+        filed = Filed(Copied(current.uid_validity, (), tuple(uids)), new)
+        if not new:
             locked.drop()
-            return existing
+            return filed
         # Filed. Should the rename fail, the next look at the message or the account mends it.
         with suppress(Unavailable):
             directory.settle(name, locked.path)
         locked.let_go()
-        return Copied(current.uid_validity, (), tuple(uids))
+        return filed
 
     def _material(self, content: bytes) -> Material:
         return summaries.material(self._shared.around.summarise(content), content)
 
-    def _already_sent(self, material: Material) -> Copied | None:
-        """Clients file a copy of what the gateway has filed already; one is enough."""
+    def _lying(self, material: Material) -> Filed | None:
+        """Before anything is sealed or written, when that may be for nothing."""
+        if self._twin(material) is None:
+            return None
+        with writing(self._db) as mod_seq:
+            current = require(self._db, self._folder)
+            uids = self._join(mod_seq, current, material)
+        return Filed(Copied(current.uid_validity, (), tuple(uids)), False) if uids else None
+
+    def _join(self, mod_seq: int, current: Folder, material: Material) -> list[int]:
+        """The copy that makes this one needless, if there is one. In a transaction."""
+        uid = self._twin(material)
+        if uid is None:
+            return []
+        if self._by is By.CLIENT:
+            index_sent.claim(self._db, mod_seq, current, uid, canonical_flags(self._db, self._flags))
+        return [uid]
+
+    def _twin(self, material: Material) -> int | None:
         if self._folder.special_use != SENT:
             return None
-        uid = index_intake.uid_of_message_id(self._db, self._folder, material.message_id, self._now)
-        return None if uid is None else Copied(self._folder.uid_validity, (), (uid,))
+        return index_sent.twin(self._db, self._folder, material, self._now, self._by)
 
     def _name(self, material: Material) -> BlobName:
         """The expiry counts from now, never from what the client says (P13), and what was here

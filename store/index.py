@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from store.blobs import BlobName
-from store.sealed_db import Connection
+from store.marks import Marks
+from store.sealed_db import Connection, Row
 
 SCHEMA = (
     """
@@ -100,9 +101,37 @@ SCHEMA = (
     ) WITHOUT ROWID;
     CREATE INDEX lineage_expiry ON lineage (expires);
     """,
+    """
+    ALTER TABLE lineage ADD COLUMN delivered INTEGER NOT NULL DEFAULT 0;
+
+    -- Who put a message into Sent, for an hour: the gateway and the client file a copy each,
+    -- and one is enough (store.index_sent).
+    CREATE TABLE filing (
+        message_no INTEGER PRIMARY KEY,
+        at INTEGER NOT NULL,
+        by TEXT NOT NULL,  -- 'gateway', 'client', or 'both': a copy of the gateway's, claimed
+        leaves INTEGER NOT NULL
+    );
+
+    -- The highest UIDVALIDITY that a name has had before (RFC 9051 section 2.3.1.1). The
+    -- oldest make room; the counter 'former' is as high as any of those.
+    CREATE TABLE former (name TEXT PRIMARY KEY, uid_validity INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE INDEX former_age ON former (uid_validity);
+    INSERT INTO counter VALUES ('former', 0);
+    """,
 )
 
-_PER_MESSAGE = ("message", "listing", "parts", "header", "words", "header_text", "body_text", "doomed")
+_PER_MESSAGE = (
+    "message",
+    "listing",
+    "parts",
+    "header",
+    "words",
+    "header_text",
+    "body_text",
+    "filing",
+    "doomed",
+)
 
 
 @contextmanager
@@ -162,13 +191,36 @@ def purge(db: Connection, now: int) -> bool:
         return False
     with writing(db) as mod_seq:
         due = db.execute("SELECT folder_id, uid FROM entry WHERE expires <= ?", (now,))
-        by_folder: dict[int, list[int]] = {}
-        for folder_id, uid in due:
-            by_folder.setdefault(folder_id, []).append(uid)
-        for folder_id, uids in by_folder.items():
-            remove_entries(db, mod_seq, folder_id, uids)
+        _let_go(db, mod_seq, due)
         db.change("DELETE FROM lineage WHERE expires <= ?", (now,))
     return True
+
+
+def heed(db: Connection, marks: Marks) -> bool:
+    """The same for what sweeps ahead of the clock have declared gone (`Marks.gone`); whether
+    there was any. From here on `expires > now` is all that a reader has to ask of what is left."""
+    # A file's name begins with the second of its delivery; the cast takes just that.
+    due = (
+        "SELECT folder_id, uid FROM entry JOIN message USING (message_no)"
+        " WHERE expires <= ? AND CAST(file AS INTEGER) <= ?"
+    )
+    remembered = "SELECT 1 FROM lineage WHERE expires <= ? AND delivered <= ?"
+    probes = [f"{query} LIMIT 1" for query in (due, remembered)]
+    if not any(db.execute(probe, (mark.until, mark.at)) for mark in marks.each for probe in probes):
+        return False
+    with writing(db) as mod_seq:
+        for mark in marks.each:
+            _let_go(db, mod_seq, db.execute(due, (mark.until, mark.at)))
+            db.change("DELETE FROM lineage WHERE expires <= ? AND delivered <= ?", (mark.until, mark.at))
+    return True
+
+
+def _let_go(db: Connection, mod_seq: int, due: Iterable[Row]) -> None:
+    by_folder: dict[int, list[int]] = {}
+    for folder_id, uid in due:
+        by_folder.setdefault(folder_id, []).append(uid)
+    for folder_id, uids in by_folder.items():
+        remove_entries(db, mod_seq, folder_id, uids)
 
 
 def doomed(db: Connection, at_most: int) -> list[tuple[int, BlobName]]:

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from mail.mailbox import Folder
 from store.blobs import BlobName
 from store.index import next_value, touch
 from store.index_folders import take_uids
@@ -84,18 +83,6 @@ def earlier_expiry(db: Connection, digest: bytes, now: int) -> int | None:
     return int(found[0][0]) if found else None
 
 
-def uid_of_message_id(db: Connection, folder: Folder, message_id: bytes, now: int) -> int | None:
-    """The first UID in the folder with this Message-ID; None for an empty id."""
-    if not message_id:
-        return None
-    found = db.execute(
-        "SELECT min(uid) FROM message JOIN entry USING (message_no)"
-        " WHERE rfc_id = ? AND folder_id = ? AND expires > ?",
-        (message_id, folder.folder_id, now),
-    )
-    return found[0][0] if found else None
-
-
 def withdraw(db: Connection, file: str) -> list[tuple[int, int]]:
     """Where a message lies whose file turned out to be gone: (folder, uid) of its entries."""
     return [
@@ -107,18 +94,20 @@ def withdraw(db: Connection, file: str) -> list[tuple[int, int]]:
 
 
 def _remember(db: Connection, arrivals: Sequence[Arrival], now: int) -> None:
-    ids = [("id", _key(a.material.message_id), a.name.expires) for a in arrivals if a.material.message_id]
-    contents = [("content", a.material.digest, a.name.expires, now) for a in arrivals]
-    db.executemany(
-        "INSERT INTO lineage VALUES (?, ?, ?)"
-        " ON CONFLICT (kind, value) DO UPDATE SET expires = max(expires, excluded.expires)",
-        ids,
+    ids = [
+        ("id", _key(a.material.message_id), a.name.expires, a.name.delivered)
+        for a in arrivals
+        if a.material.message_id
+    ]
+    contents = [("content", a.material.digest, a.name.expires, a.name.delivered, now) for a in arrivals]
+    remember = (
+        "INSERT INTO lineage (kind, value, expires, delivered) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (kind, value) DO UPDATE SET delivered = max(delivered, excluded.delivered),"
+        " expires = "
     )
+    db.executemany(remember + "max(expires, excluded.expires)", ids)
     db.executemany(
-        "INSERT INTO lineage VALUES (?, ?, ?)"
-        " ON CONFLICT (kind, value) DO UPDATE SET"
-        " expires = iif(expires > ?, min(expires, excluded.expires), excluded.expires)",
-        contents,
+        remember + "iif(expires > ?, min(expires, excluded.expires), excluded.expires)", contents
     )
 
 

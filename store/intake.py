@@ -20,6 +20,7 @@ from store.blobs import SUMMARY, AccountDirectory, BlobName, LockedFile, discard
 from store.index import remove_entries, writing
 from store.index_folders import INBOX, folder
 from store.index_intake import Arrival, add, known_files, withdraw
+from store.marks import NONE, Marks
 from store.sealed_db import Connection
 from store.summaries import Material
 
@@ -64,12 +65,13 @@ class Intake:
                 else:
                     locked.drop()
 
-    def take_in(self, now: int, at_most: int) -> int:
-        """Bring up to `at_most` messages from new/ into INBOX, oldest first; how many came."""
+    def take_in(self, now: int, at_most: int, marks: Marks = NONE) -> int:
+        """Bring up to `at_most` messages from new/ into INBOX, oldest first; how many came. What
+        is gone (under a hold its file is still there) never comes in."""
         waiting = [
             name
             for text in self._directory.scan(self._directory.new)
-            if text not in self._skip and (name := BlobName.parse(text)) and name.expires > now
+            if text not in self._skip and (name := BlobName.parse(text)) and not marks.gone(name, now)
         ]
         waiting = self._directory.by_arrival(waiting)[:at_most]
         taken = 0

@@ -19,8 +19,11 @@ from mail.errors import Damaged, Unavailable
 from mail.mailbox import SEEN, Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status
 from mail.search import Key
 from mail.secret import Secret
-from store import filing, index_entries, index_folders, index_intake, index_search
+from store import filing, index_entries, index_folders, index_intake, index_search, index_sent
 from store.accounts import Account
+from store.filing import Filed
+from store.index import writing
+from store.index_sent import By
 from store.open_accounts import Keys, OpenAccount, OpenAccounts
 from store.summaries import fold
 
@@ -182,11 +185,23 @@ class Mailbox:
         """Durable on return; Refusal(NO_SUCH_FOLDER | LIMIT), Unavailable."""
         filed = await filing.file(self._shared, folder, content, flags, internal_date)
         self._shared.tell()
+        return filed.copied
+
+    async def file_sent(self, content: bytes) -> Filed:
+        """The sender's own copy, read already; not when the client has just filed it, nor when
+        the client submits it again because our 250 was lost (`index_sent`)."""
+        sent = self.special(filing.SENT)
+        filed = await filing.file(self._shared, sent, content, frozenset({SEEN}), None, by=By.GATEWAY)
+        self._shared.tell()
         return filed
 
-    async def file_sent(self, content: bytes) -> Copied:
-        """The sender's own copy, read already; once for a Message-ID."""
-        return await self.append(self.special(filing.SENT), content, frozenset({SEEN}), None)
+    def unfile(self, filed: Filed) -> None:
+        """Take a new Sent copy back, unless a client took it for its own meanwhile. Refusal."""
+        sent = self.special(filing.SENT)
+        if filed.new and sent.uid_validity == filed.copied.uid_validity:
+            with writing(self._db) as mod_seq:
+                index_sent.unfile(self._db, mod_seq, sent, tuple(filed.copied.target_uids))
+            self._removed()
 
     def copy(self, source: Folder, uids: Sequence[int], target: Folder) -> Copied:
         """Refusal(NO_SUCH_FOLDER)."""
@@ -220,4 +235,4 @@ class Mailbox:
         self._shared.tell()
 
     def _now(self) -> int:
-        return self._shared.around.clock()
+        return self._shared.now()

@@ -28,6 +28,7 @@ from store.blobs import AccountDirectory, BlobName
 from store.changes import Bus
 from store.index_folders import provide_defaults
 from store.intake import Intake
+from store.marks import NONE, MarksFile
 from store.plaintext import Plaintext
 
 _log = logging.getLogger("secure_inbox.store")
@@ -84,12 +85,15 @@ class OpenAccount:
         self.db = sealed_db.open(self.directory.index, keys.index, index.SCHEMA)
         self.plaintext = Plaintext(self.directory, keys.opener, around.bulk, around.cache_octets)
         self.sessions = 0
+        self.marks = MarksFile(around.root)
+        self._heeded = NONE
         self._scanner: sealed_db.Connection | None = None
         self._opening_scanner = threading.Lock()
         self._collecting = threading.Lock()
         self._intake = Intake(self.directory, self.db, keys.opener, around.summarise, self._damaged)
         try:
             provide_defaults(self.db, around.clock())
+            self._heed()
             while any(self._catch_up(around.clock(), recover=True)):
                 continue
             self.collect()
@@ -97,11 +101,22 @@ class OpenAccount:
             self.db.close()
             raise
 
+    def now(self) -> int:
+        """The time, after what a sweep ahead of it has declared gone is gone from the index. On the
+        loop, before anything is read. Unavailable when the index takes no change: better no answer
+        than one from what is gone (P13)."""
+        if self._heed():
+            self.collect_soon()
+            self.tell()
+        return self.around.clock()
+
     def look(self) -> int:
         """Take in what was delivered and let go of what expired; the time of this look. On the
         loop, at every look at a folder; without news it costs a directory listing and a probe."""
-        now = self.around.clock()
+        now = self.now()
         taken, purged = self._catch_up(now)
+        # Again: what another sweep has just removed may have been taken in meanwhile.
+        purged = self._heed() or purged
         if purged:
             self.collect_soon()
         if taken or purged:
@@ -153,10 +168,19 @@ class OpenAccount:
         try:
             if recover:
                 self._intake.recover()
-            return self._intake.take_in(now, LOOK) > 0, index.purge(self.db, now)
+            taken = self._intake.take_in(now, LOOK, self.marks.current())
+            return taken > 0, index.purge(self.db, now)
         except Unavailable as error:
             _log.warning("cannot take in mail: %s", type(error.__cause__).__name__)
             return False, False
+
+    def _heed(self) -> bool:
+        marks = self.marks.current()
+        if marks == self._heeded:
+            return False
+        gone = index.heed(self.db, marks)
+        self._heeded = marks
+        return gone
 
     def _damaged(self, name: BlobName) -> None:
         self.around.journal.note("damaged", self.account_id, message=name.unique)

@@ -6,6 +6,9 @@ to the disk can put anything there: what does not parse is left alone and counte
 
 P13: the due are removed; P14: an account under hold keeps its files; and what died half way
 (markers, summaries without a message) goes once it is old enough to be nobody's.
+
+A sweep as of a moment that has not come yet leaves a mark first (`store.marks`), by which every
+index knows what has gone, and by which a later sweep finishes what a kill interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mail.errors import Unavailable
+from store import marks as marking
 from store.blobs import ACCOUNT_ID, SUMMARY, UNIQUE, AccountDirectory, BlobName, day_of, discard
+from store.marks import Mark, Marks, MarksFile
 
 STALE_SECONDS = 5 * 86_400
 """How long a marker waits for its peer's repetition: RFC 5321 section 4.5.4.1 has senders
@@ -41,41 +46,58 @@ def sweep(
     now: int,
     held: Callable[[str], bool],
     *,
+    real: int | None = None,
     dry_run: bool = False,
     told: Callable[[str, int], None] | None = None,
     stale_seconds: int = STALE_SECONDS,
 ) -> Report:
     """Remove every message file with expiry <= now. `told(account_id, removed)` is called for
-    each account that lost some (for the audit log and the bus). Unavailable when ROOT cannot
-    be read. Safe beside deliveries, ingest and other sweeps."""
+    each account that has lost some (for the audit log and the bus), or under a hold would have
+    (0: its member sees no difference). Unavailable when ROOT cannot be read. Safe beside
+    deliveries, ingest and other sweeps.
+
+    `real` is a second that is over by the real clock, when `now` is ahead of it: then what was
+    delivered by then is due, and what comes meanwhile is not."""
+    real = now if real is None else min(real, now)
+    marks = MarksFile(root).current()
+    if now > real:
+        ahead = Mark(real, now)
+        marks = marks.and_also(ahead, real) if dry_run else marking.record(root, ahead)
     report = Report()
     for account in _subdirectories(str(root / "accounts"), must_exist=True):
         account_id = os.path.basename(account)
         if not ACCOUNT_ID.fullmatch(account_id):
             report.unknown += 1
             continue
-        before = report.removed
-        one = _Sweep(AccountDirectory(root, account_id), now, held(account_id), dry_run, report)
-        one.run(stale_seconds)
-        if told is not None and report.removed > before:
-            told(account_id, report.removed - before)
+        removed, kept = report.removed, report.held
+        due = _Due(marks, real, held(account_id))
+        one = _Sweep(AccountDirectory(root, account_id), due, dry_run, report)
+        one.run(now - stale_seconds)
+        if told is not None and (report.removed, report.held) != (removed, kept):
+            told(account_id, report.removed - removed)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What has to go, of one account."""
+
+    marks: Marks
+    now: int
+    held: bool
 
 
 class _Sweep:
     """One account's part."""
 
-    def __init__(
-        self, directory: AccountDirectory, now: int, held: bool, dry_run: bool, report: Report
-    ) -> None:
+    def __init__(self, directory: AccountDirectory, due: _Due, dry_run: bool, report: Report) -> None:
         self._directory = directory
-        self._now = now
-        self._held = held
+        self._marks, self._now, self._held = due.marks, due.now, due.held
         self._dry_run = dry_run
         self._report = report
 
-    def run(self, stale_seconds: int) -> None:
-        today = day_of(self._now)
+    def run(self, stale_before: int) -> None:
+        today = day_of(self._marks.latest(self._now))
         for day in _subdirectories(self._directory.cur):
             name = os.path.basename(day)
             if name <= today:  # YYYY-MM-DD sorts by time; only what may be due is opened
@@ -83,16 +105,17 @@ class _Sweep:
                 if name < today and not self._dry_run:
                     _remove_directory(day)
         self._messages(self._directory.new)
-        self._messages(self._directory.tmp)  # an APPEND's file that a kill left there
-        self._left_overs(self._now - stale_seconds)
+        # An APPEND's file that a kill left there. Who is still filing one looks at the marks itself.
+        self._messages(self._directory.tmp, _is_unlocked)
+        self._left_overs(stale_before)
 
-    def _messages(self, directory: str) -> None:
+    def _messages(self, directory: str, free: Callable[[str], bool] = lambda _: True) -> None:
         for entry in _scan(directory):
             name = BlobName.parse(entry.name.removesuffix(SUMMARY))
             if name is None:
                 # Markers are looked at in `_left_overs`.
                 self._report.unknown += not UNIQUE.fullmatch(entry.name)
-            elif name.expires <= self._now:
+            elif self._marks.gone(name, self._now) and free(entry.path):
                 self._due(entry, name)
 
     def _due(self, entry: os.DirEntry[str], name: BlobName) -> None:

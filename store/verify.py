@@ -11,14 +11,16 @@ RFC 9580 section 4.2.1 (packet framing), 11.3 (an encrypted message is PKESKs, t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from keys.outline import recipient
 from mail.errors import Damaged
 from store import index, sealed_db
 from store.blobs import ACCOUNT_ID, SUMMARY, UNIQUE, AccountDirectory, BlobName, read_file
+from store.marks import MarksFile
 from store.open_accounts import Keys
 
 _SPARE = 16_384
@@ -45,7 +47,9 @@ def accounts(root: Path) -> list[str]:
 
 def verify(root: Path, account_id: str, now: int, keys: Keys | None = None) -> Iterator[Fault]:
     """Every fault of one account, lazily; one message in memory at a time. Changes nothing.
-    Files that come and go meanwhile are no faults, nor is an expired row without its file."""
+    Files that come and go meanwhile are no faults, nor is a row without its file that has
+    expired or that a sweep has declared gone."""
+    marks = MarksFile(root).current()
     directory = AccountDirectory(root, account_id)
     base = str(root)
     seen: set[str] = set()
@@ -62,7 +66,7 @@ def verify(root: Path, account_id: str, now: int, keys: Keys | None = None) -> I
         if what is not None and os.path.exists(path):
             yield Fault(os.path.relpath(path, base), what)
     if keys is not None and directory.index.exists():
-        for what in _against_the_index(directory, keys, seen, now):
+        for what in _against_the_index(directory, keys, seen, partial(marks.gone, now=now)):
             yield Fault(os.path.relpath(directory.index, base), what)
 
 
@@ -109,7 +113,9 @@ def _does_not_open(path: str, name: BlobName, keys: Keys) -> str | None:
     return None if len(content) == name.size else "not of the size that its name says"
 
 
-def _against_the_index(directory: AccountDirectory, keys: Keys, seen: set[str], now: int) -> Iterator[str]:
+def _against_the_index(
+    directory: AccountDirectory, keys: Keys, seen: set[str], gone: Callable[[BlobName], bool]
+) -> Iterator[str]:
     try:
         db = sealed_db.open(directory.index, keys.index, index.SCHEMA)
     except Damaged:
@@ -118,6 +124,7 @@ def _against_the_index(directory: AccountDirectory, keys: Keys, seen: set[str], 
     try:
         if db.execute("PRAGMA cipher_integrity_check") or db.execute("PRAGMA integrity_check") != [("ok",)]:
             yield "the index fails its integrity check"
+            return  # a query may run into the bad page, and says nothing worth having
         for file, entries in db.execute(
             "SELECT file, (SELECT count(*) FROM entry e WHERE e.message_no = m.message_no)"
             " + (SELECT count(*) FROM doomed d WHERE d.message_no = m.message_no) FROM message m"
@@ -125,7 +132,7 @@ def _against_the_index(directory: AccountDirectory, keys: Keys, seen: set[str], 
             name = BlobName.parse(file)
             if name is None or not entries:
                 yield f"a row without a place: {file}"
-            elif name.expires > now and file not in seen and not _there(directory, name, db):
+            elif not gone(name) and file not in seen and not _there(directory, name, db):
                 yield f"a row without a file: {file}"
             seen.discard(file)
     finally:

@@ -25,7 +25,7 @@ from store import sealed_db
 from store.mailbox import Mailbox, unlock
 from store.retention import sweep
 from store.verify import verify
-from tests.store.house import ANN, BOB, NOW, House, house, member, message
+from tests.store.house import ANN, BOB, DAY, NOW, House, house, member, message
 
 Work = Callable[[House, Callable[[bytes], None]], Coroutine[Any, Any, None]]
 SAID = b"250"
@@ -234,16 +234,41 @@ class Append(Scenario):
         assert found in ([(self.folder, self.content)], *([] if said else [[]])), (said, len(found))
 
 
-class AppendSent(Append):
-    """Into Sent, where the Message-ID makes a repetition known."""
+class FileSent(Append):
+    """The gateway's copy of a submission, which is made again when it heard nothing."""
 
     folder = "Sent"
+
+    async def work(self, there: House, say: Callable[[bytes], None]) -> None:
+        box = await there.open()
+        await box.file_sent(self.content)
+        say(SAID)
+        box.close()
 
     async def after(self, there: House, said: bool, ended: bool) -> None:
         await super().after(there, said, ended)
         await self.work(there, lambda _: None)
         await there.accounts.emptied()
         assert await held_by(there, ANN) == [(self.folder, self.content)]
+
+
+class AppendSent(Append):
+    """The client's copy of what the gateway has filed: one stays, with the flags of both."""
+
+    folder = "Sent"
+
+    async def before(self, there: House, say: Callable[[bytes], None]) -> None:
+        box = await there.open()
+        await box.file_sent(self.content)
+        box.close()
+
+    async def after(self, there: House, said: bool, ended: bool) -> None:
+        assert await held_by(there, ANN) == [(self.folder, self.content)]
+        box = await there.open()
+        (entry,) = box.entries(box.folder(self.folder))
+        assert entry.flags in ({"\\Seen", "$Key"}, *([] if said else [{"\\Seen"}]))
+        box.close()
+        await there.accounts.emptied()
 
 
 class AppendLarge(Append):
@@ -317,6 +342,27 @@ class Expunge(_Taken):
         assert len(there.files()["cur"]) == found
 
 
+class SweepAhead(_Taken):
+    """As of 61 days ahead: from its mark on, none of it is seen; before, all of it."""
+
+    async def before(self, there: House, say: Callable[[bytes], None]) -> None:
+        await super().before(there, say)
+        await there.deliver(message(3))
+
+    async def work(self, there: House, say: Callable[[bytes], None]) -> None:
+        sweep(there.root, NOW + 61 * DAY, lambda _: False, real=NOW)
+        say(SAID)
+
+    async def after(self, there: House, said: bool, ended: bool) -> None:
+        swept = said or (there.root / "retention.json").exists()
+        if swept and said:
+            assert there.files() == {"tmp": [], "new": [], "cur": []}
+        there.clock.now += 1
+        await there.deliver(message(4))
+        found = [content for _, content in await held_by(there, ANN)]
+        assert found == [message(4)] if swept else len(found) == 5
+
+
 SCENARIOS: dict[str, type[Scenario]] = {
     "deliver": Deliver,
     "deliver-then-look": DeliverThenLook,
@@ -324,7 +370,9 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "ingest-twice": IngestTwice,
     "deliver-large": DeliverLarge,
     "append": Append,
+    "file-sent": FileSent,
     "append-sent": AppendSent,
+    "sweep-ahead": SweepAhead,
     "append-large": AppendLarge,
     "ingest": Ingest,
     "move": Move,

@@ -16,7 +16,9 @@ LEAST_STEPS = {
     "deliver-beside-reader": 15,  # the reader may do some of the steps
     "deliver-large": 12,
     "append": 15,
-    "append-sent": 15,
+    "file-sent": 15,
+    "append-sent": 2,
+    "sweep-ahead": 8,
     "append-large": 15,
     "ingest": 10,
     "ingest-twice": 1,  # whoever comes second finds less to do

@@ -181,7 +181,8 @@ def test_a_copy_that_the_client_had_filed_itself_survives_the_fault(tmp_path: Pa
     async def main() -> None:
         async with house(tmp_path) as made:
             async with member(made) as ann:
-                await ann._mailbox.file_sent(CONTENT)
+                box = ann._mailbox
+                await box.append(box.folder("Sent"), CONTENT, frozenset(), None)
                 no_row(made)
                 with pytest.raises(Unavailable):
                     await ann.submit(submission())

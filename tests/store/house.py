@@ -15,6 +15,7 @@ from keys.wrapping import Label, derive, new_key, openpgp_passphrase
 from mail.address import Address
 from mail.mailbox import Folder
 from mail.secret import Secret
+from store import index, sealed_db
 from store.accounts import Account, Status
 from store.changes import Bus
 from store.delivery import Delivery, Destination
@@ -116,6 +117,14 @@ class House:
             part: sorted(path.name for path in (base / part).rglob("*") if path.is_file())
             for part in ("tmp", "new", "cur")
         }
+
+    def rows(self, table: str, account_id: str = ANN) -> int:
+        """How many rows a table of the index has."""
+        key = derive(member(account_id)[1], Label.INDEX)
+        db = sealed_db.open(self.directory(account_id) / "index.sqlite", key, index.SCHEMA)
+        ((count,),) = db.execute(f"SELECT count(*) FROM {table}")
+        db.close()
+        return int(count)
 
     async def close(self) -> None:
         await self.accounts.close()

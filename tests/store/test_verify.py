@@ -98,11 +98,11 @@ def test_each_kind_of_damage(
 def test_a_changed_index_is_found(tmp_path: Path) -> None:
     furnished(tmp_path)
     index = tmp_path / "accounts" / ANN / "index.sqlite"
-    spoiled = bytearray(index.read_bytes())
-    spoiled[len(spoiled) // 2] ^= 1
-    index.write_bytes(spoiled)
-    whats = {fault.what for fault in faults(tmp_path, keys=True)}
-    assert whats & {"the index fails its integrity check", "the index does not open"}
+    intact = index.read_bytes()
+    for place in range(2000, len(intact), 4096):  # in every page
+        index.write_bytes(intact[:place] + bytes([intact[place] ^ 1]) + intact[place + 1 :])
+        whats = {fault.what for fault in faults(tmp_path, keys=True)}
+        assert whats & {"the index fails its integrity check", "the index does not open"}
     index.write_bytes(b"nonsense" * 1000)
     assert "the index does not open" in {fault.what for fault in faults(tmp_path, keys=True)}
 
