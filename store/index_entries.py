@@ -9,6 +9,7 @@ RFC 9051 sections 6.4.5 to 6.4.9, RFC 7162 (mod-sequences), RFC 6851 (MOVE), RFC
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -230,11 +231,24 @@ def canonical_flags(db: Connection, flags: Iterable[str]) -> Flags:
             raise Refusal(Reason.LIMIT, "That keyword is too long.")
         seen = db.execute("SELECT name FROM keyword WHERE name = ?", (flag,))
         if not seen:
-            if db.execute("SELECT count(*) FROM keyword")[0][0] >= MAX_KEYWORDS:
+            if not _room_for_keyword(db, known):
                 raise Refusal(Reason.LIMIT, "There are too many different keywords.")
             db.change("INSERT INTO keyword VALUES (?)", (flag,))
         known.add(seen[0][0] if seen else flag)
     return frozenset(known)
+
+
+def _room_for_keyword(db: Connection, wanted: Iterable[str]) -> bool:
+    """When it is full, those that no message carries go (but not `wanted`, which one soon will):
+    else a client that makes up a keyword a day would one day be refused for ever."""
+    if db.execute("SELECT count(*) FROM keyword")[0][0] < MAX_KEYWORDS:
+        return True
+    carried = set(wanted).union(*(row[0].split() for row in db.execute("SELECT DISTINCT flags FROM entry")))
+    db.change(
+        "DELETE FROM keyword WHERE name NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(carried)),),
+    )
+    return bool(db.execute("SELECT count(*) FROM keyword")[0][0] < MAX_KEYWORDS)
 
 
 def flags_text(flags: Flags) -> str:
