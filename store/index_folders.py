@@ -119,12 +119,13 @@ def delete(db: Connection, given: Folder) -> None:
     if given.name == INBOX:
         raise Refusal(Reason.FOLDER_NOT_PERMITTED, "INBOX cannot be deleted.")
     with writing(db):
-        require(db, given)
+        current = require(db, given)
         where = (given.folder_id,)
         gone = db.execute("DELETE FROM entry WHERE folder_id = ? RETURNING message_no", where)
         doom(db, [row[0] for row in gone])
         db.change("DELETE FROM vanished WHERE folder_id = ?", where)
         db.change("DELETE FROM folder WHERE folder_id = ?", where)
+        _retire(db, current.name, current.uid_validity)
 
 
 def rename(db: Connection, given: Folder, name: str, now: int) -> None:
@@ -141,16 +142,25 @@ def rename(db: Connection, given: Folder, name: str, now: int) -> None:
             _empty_into(db, mod_seq, current, _insert(db, mod_seq, wanted, "", now))
             return
         prefix = current.name + "/"
-        children = db.execute(
-            "SELECT folder_id, name FROM folder WHERE substr(name, 1, ?) = ?", (len(prefix), prefix)
+        moving = db.execute(
+            "SELECT folder_id, name, uid_validity FROM folder"
+            " WHERE folder_id = ? OR substr(name, 1, ?) = ?",
+            (current.folder_id, len(prefix), prefix),
         )
         moves = [
-            (canonical(f"{wanted}/{child[len(prefix) :]}"), folder_id) for folder_id, child in children
+            (folder_id, old, canonical(wanted + old[len(current.name) :]), validity)
+            for folder_id, old, validity in moving
         ]
-        if any(_exists(db, name) for name, _ in moves):
+        if any(_exists(db, new) for _, _, new, _ in moves):
             raise Refusal(Reason.FOLDER_EXISTS, "A folder below it has that name already.")
-        moves.append((wanted, current.folder_id))
-        db.executemany("UPDATE folder SET name = ? WHERE folder_id = ?", moves)
+        for folder_id, old, new, validity in moves:
+            # RFC 9051 section 2.3.1.1: a client may know the new name from an earlier folder. Only
+            # then, so that who follows renames keeps what it has.
+            kept = validity if validity > _former(db, new) else _fresh_validity(db, now)
+            _retire(db, old, validity)
+            db.change(
+                "UPDATE folder SET name = ?, uid_validity = ? WHERE folder_id = ?", (new, kept, folder_id)
+            )
 
 
 def subscriptions(db: Connection) -> list[str]:
@@ -225,16 +235,47 @@ def take_uids(db: Connection, folder_id: int, count: int) -> int:
 def _insert(db: Connection, mod_seq: int, name: str, special_use: str, now: int) -> int:
     if db.execute("SELECT count(*) FROM folder")[0][0] >= MAX_FOLDERS:
         raise Refusal(Reason.LIMIT, "There are too many folders.")
-    # RFC 9051 section 2.3.1.1: a folder made anew has a greater UIDVALIDITY. The clock alone
-    # would give two in one second the same.
-    db.change("UPDATE counter SET value = max(value, ?) WHERE name = 'uid_validity'", (now,))
-    validity = next_value(db, "uid_validity")
+    validity = _fresh_validity(db, now)
     rows = db.execute(
         "INSERT INTO folder (folder_id, name, uid_validity, special_use, mod_seq) VALUES (?, ?, ?, ?, ?)"
         " RETURNING folder_id",
         (next_value(db, "folder"), name, validity, special_use, mod_seq),
     )
     return int(rows[0][0])
+
+
+def _fresh_validity(db: Connection, now: int) -> int:
+    """RFC 9051 section 2.3.1.1: a folder made anew has a greater UIDVALIDITY. The clock alone
+    would give two in one second the same."""
+    db.change("UPDATE counter SET value = max(value, ?) WHERE name = 'uid_validity'", (now,))
+    return next_value(db, "uid_validity")
+
+
+def _former(db: Connection, name: str) -> int:
+    """The highest UIDVALIDITY that a folder of this name may have had before; 0 for none."""
+    rows = db.execute(
+        "SELECT max(value, coalesce((SELECT uid_validity FROM former WHERE former.name = ?), 0))"
+        " FROM counter WHERE name = 'former'",
+        (name,),
+    )
+    return int(rows[0][0])
+
+
+def _retire(db: Connection, name: str, validity: int) -> None:
+    """A folder of this name is no more. Names are a client's to make up, so only so many are
+    remembered; of those that made room, how high they were at most."""
+    db.change(
+        "INSERT INTO former VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET uid_validity = max(uid_validity, excluded.uid_validity)",
+        (name, validity),
+    )
+    oldest = "(SELECT name FROM former ORDER BY uid_validity DESC LIMIT -1 OFFSET ?)"
+    gone = db.execute(
+        f"DELETE FROM former WHERE name IN {oldest} RETURNING uid_validity",  # noqa: S608
+        (2 * MAX_FOLDERS,),
+    )
+    for (highest,) in gone:
+        db.change("UPDATE counter SET value = max(value, ?) WHERE name = 'former'", (highest,))
 
 
 def _provide_parents(db: Connection, mod_seq: int, name: str, now: int) -> None:

@@ -214,6 +214,55 @@ def test_renaming_takes_children_along(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_a_name_never_gets_a_lower_uidvalidity_by_a_rename(tmp_path: Path) -> None:
+    async def scenario(_there: House, box: Mailbox) -> None:
+        old = box.create("old/child").uid_validity
+        await box.append(box.folder("old/child"), message(1), frozenset(), None)
+        top = box.folder("old").uid_validity
+        later = box.create("new/child").uid_validity
+        assert later > old
+        box.delete(box.folder("new/child"))
+        box.delete(box.folder("new"))
+        box.rename(box.folder("old"), "new")
+        assert box.folder("new").uid_validity > later and box.folder("new/child").uid_validity > later
+        assert uids(box, box.folder("new/child")) == [1]
+        # A name that nobody had before keeps what a client knows, and so does a name that
+        # only lower ones had.
+        box.create("third")
+        third = box.folder("third").uid_validity
+        box.rename(box.folder("third"), "old")
+        assert box.folder("old").uid_validity == third > top
+        # Renamed away counts as gone: a lower one must not take its place.
+        first = box.create("first").uid_validity
+        second = box.create("second").uid_validity
+        box.rename(box.folder("second"), "elsewhere")
+        assert box.folder("elsewhere").uid_validity == second
+        box.rename(box.folder("first"), "second")
+        assert box.folder("second").uid_validity > second > first
+
+    run(tmp_path, scenario)
+
+
+def test_what_is_remembered_of_names_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_folders, "MAX_FOLDERS", 9)
+
+    async def scenario(there: House, box: Mailbox) -> None:
+        low = box.create("low")
+        highest = 0
+        for number in range(30):
+            made = box.create(f"name {number}")
+            highest = max(highest, made.uid_validity) if number == 5 else highest
+            box.delete(made)
+        assert there.rows("former") == 18
+        box.rename(low, "name 5")  # forgotten, but not how high it may have been
+        assert box.folder("name 5").uid_validity > highest
+        fresh = box.create("fresh")
+        box.rename(fresh, "kept")
+        assert box.folder("kept").uid_validity == fresh.uid_validity
+
+    run(tmp_path, scenario)
+
+
 def test_renaming_a_child_beyond_the_bounds_is_refused_whole(tmp_path: Path) -> None:
     async def scenario(_there: House, box: Mailbox) -> None:
         box.create("a/" + "/".join(["b" * 240] * 4))
@@ -355,6 +404,33 @@ def test_flags_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     run(tmp_path, scenario)
 
 
+def test_keywords_that_no_message_carries_make_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_entries, "MAX_KEYWORDS", 3)
+
+    async def scenario(there: House, box: Mailbox) -> None:
+        for number in (1, 2):
+            await there.deliver(message(number))
+        inbox = box.folder("INBOX")
+        assert uids(box, inbox) == [1, 2]
+        for number in range(10):  # a keyword a day
+            box.change_flags(inbox, [1], FlagChange.REPLACE, frozenset({SEEN, "Kept", f"day{number}"}))
+        box.change_flags(inbox, [2], FlagChange.ADD, frozenset({"kept", "more"}))
+        assert [entry.flags for entry in box.entries(inbox)] == [{SEEN, "Kept", "day9"}, {"Kept", "more"}]
+        # One is new in the same command as another that would push it out.
+        box.change_flags(inbox, [1], FlagChange.REPLACE, frozenset({SEEN}))
+        box.change_flags(inbox, [1], FlagChange.REPLACE, frozenset({"Kept", "one"}))
+        refused(Reason.LIMIT, box.change_flags, inbox, [1], FlagChange.REPLACE, frozenset({"two", "three"}))
+        assert box.entries(inbox)[0].flags == {"Kept", "one"}
+        box.change_flags(inbox, [2], FlagChange.REPLACE, frozenset())
+        box.change_flags(inbox, [1], FlagChange.REPLACE, frozenset())
+        box.change_flags(inbox, [1], FlagChange.REPLACE, frozenset({"x", "y", "z"}))
+        assert box.entries(inbox)[0].flags == {"x", "y", "z"}
+
+    run(tmp_path, scenario)
+
+
 def test_recent_is_claimed_once(tmp_path: Path) -> None:
     async def scenario(there: House, box: Mailbox) -> None:
         inbox = box.folder("INBOX")
@@ -465,23 +541,133 @@ def test_what_is_appended_comes_back_to_the_byte(tmp_path: Path, content: bytes)
     run(tmp_path, scenario)
 
 
-def test_a_sent_message_is_filed_once(tmp_path: Path) -> None:
+# Sent: the gateway files a copy of what is submitted, and most clients append one of their own
+
+
+def multipart(number: int, *bodies: str) -> bytes:
+    body = "".join(f"--b\r\n\r\n{each}\r\n" for each in bodies) + "--b--\r\n"
+    return message(number, body, MIME_Version="1.0", Content_Type="multipart/mixed; boundary=b")
+
+
+@pytest.mark.parametrize("own", [message(1), message(1, "A line of text.\r\n" * 80_000)])
+def test_the_clients_copy_of_what_the_gateway_filed_is_that(tmp_path: Path, own: bytes) -> None:
     async def scenario(there: House, box: Mailbox) -> None:
         sent = box.folder("Sent")
-        own = await box.file_sent(message(1))
-        theirs = await box.append(sent, message(1, Bcc="claims@org.test"), frozenset({SEEN}), None)
-        assert theirs == own and uids(box, sent) == [1]
-        assert box.entries(sent)[0].flags == {SEEN}
-        large = message(9, "A line of text.\r\n" * 80_000)
-        assert await box.file_sent(large) == await box.file_sent(large)
-        # At the same moment, from several sessions.
-        both = await asyncio.gather(*(box.file_sent(message(2)) for _ in range(5)))
-        assert len({tuple(each.target_uids) for each in both}) == 1
-        # Without a Message-ID there is nothing to know it by.
-        for _ in range(2):
-            await box.file_sent(message(3, Message_ID=""))
-        assert len(uids(box, sent)) == 5
+        filed = await box.file_sent(own)
+        assert filed.new
+        since = box.status(sent).highest_mod_seq
+        there.clock.now += 3599
+        theirs = await box.append(sent, own + b"Another trailer.\r\n", frozenset({FLAGGED, "$Key"}), 5)
+        assert theirs == filed.copied and uids(box, sent) == [1]
+        assert box.entries(sent)[0].flags == {SEEN, FLAGGED, "$Key"}
+        assert [entry.uid for entry in box.changes(sent, since).entries] == [1]
+        assert await box.content(sent, 1) == own
+        # Once only: the next one is a message that the client wants kept.
+        again = await box.append(sent, own, frozenset(), None)
+        assert list(again.target_uids) == [2] and uids(box, sent) == [1, 2]
         assert there.files()["tmp"] == []
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "later"),
+    [
+        (message(1), message(2), 0),
+        (message(1), message(1), 3600),
+        (message(1, Message_ID=""), message(1, Message_ID=""), 0),
+        (message(1), multipart(1, "Hello.", "An attachment that the gateway never saw."), 0),
+        (multipart(1, "Hello.", "Attached."), multipart(1, "Hello."), 0),
+    ],
+    ids=["another id", "an hour later", "no id", "a part more", "a part less"],
+)
+def test_what_is_not_its_copy_is_stored(tmp_path: Path, own: bytes, theirs: bytes, later: int) -> None:
+    async def scenario(there: House, box: Mailbox) -> None:
+        sent = box.folder("Sent")
+        await box.file_sent(own)
+        there.clock.now += later
+        assert list((await box.append(sent, theirs, frozenset(), None)).target_uids) == [2]
+        assert await box.content(sent, 2) == theirs
+
+    run(tmp_path, scenario)
+
+
+def test_what_a_client_appends_to_sent_is_stored_each_time(tmp_path: Path) -> None:
+    async def scenario(_there: House, box: Mailbox) -> None:
+        sent = box.folder("Sent")
+        for expected in (1, 2):
+            filed = await box.append(sent, message(1), frozenset(), None)
+            assert list(filed.target_uids) == [expected]
+        # A copy of the gateway's that was moved away is not in Sent any more.
+        await box.file_sent(message(2))
+        box.move(sent, [3], box.folder("Archive"))
+        assert list((await box.append(sent, message(2), frozenset(), None)).target_uids) == [4]
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+@pytest.mark.parametrize("by_client", [False, True])
+def test_the_gateway_files_nothing_within_an_hour_of_a_copy(
+    tmp_path: Path, by_client: bool, claimed: bool
+) -> None:
+    """The client's came first; or the member submits again what got no 250."""
+
+    async def scenario(there: House, box: Mailbox) -> None:
+        sent = box.folder("Sent")
+        if by_client:
+            await box.append(sent, message(1), frozenset(), None)
+        else:
+            await box.file_sent(message(1))
+        if claimed:
+            await box.append(sent, message(1), frozenset(), None)
+        before = uids(box, sent)
+        there.clock.now += 3599
+        filed = await box.file_sent(message(1))
+        assert not filed.new and list(filed.copied.target_uids) == [1] and uids(box, sent) == before
+        there.clock.now += 3600
+        assert (await box.file_sent(message(1))).new
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("body", ["Hello.\r\n", "A line of text.\r\n" * 80_000])
+def test_sent_copies_of_one_moment_are_one(tmp_path: Path, body: str) -> None:
+    """Several attempts at one submission, and the client's own copy, in several sessions."""
+
+    async def scenario(there: House, box: Mailbox) -> None:
+        sent, other = box.folder("Sent"), await there.open()
+        content = message(1, body)
+        filed = await asyncio.gather(*(each.file_sent(content) for each in (box, other) * 3))
+        assert [each.new for each in filed].count(True) == 1
+        assert len({each.copied for each in filed}) == 1
+        theirs = await asyncio.gather(*(box.append(sent, content, frozenset(), None) for _ in range(2)))
+        assert sorted(list(each.target_uids) for each in theirs) == [[1], [2]]
+        other.close()
+
+    run(tmp_path, scenario)
+
+
+def test_only_an_unclaimed_copy_of_this_submission_is_taken_back(tmp_path: Path) -> None:
+    async def scenario(there: House, box: Mailbox) -> None:
+        sent = box.folder("Sent")
+        first = await box.file_sent(message(1))
+        box.unfile(await box.file_sent(message(1)))  # the second attempt failed, not the first
+        assert uids(box, sent) == [1]
+        box.unfile(first)
+        assert uids(box, sent) == []
+        filed = await box.file_sent(message(2))
+        await box.append(sent, message(2), frozenset(), None)
+        box.unfile(filed)  # the client was told that this is its copy
+        assert uids(box, sent) == [2]
+        filed = await box.file_sent(message(3))
+        box.delete(sent)
+        there.clock.now += 1
+        box.unfile(filed)
+        # Nobody remembers who filed what for longer than it matters.
+        there.clock.now += 3600
+        await box.file_sent(message(4))
+        assert there.rows("filing") == 1
 
     run(tmp_path, scenario)
 
