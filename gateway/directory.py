@@ -115,12 +115,20 @@ class Member:
 
     async def holds(self, message_ids: Collection[str]) -> bool:
         """See the port."""
+        self._still()
         return await self._mailbox.holds(message_ids)
 
     async def submit(self, submission: Submission) -> Receipt:
         """See the port and `gateway.desk`."""
+        self._still()
         return await submit(self._house, self._account, self._mailbox, submission)
 
     def close(self) -> None:
         """See the port."""
         self._mailbox.close()
+
+    def _still(self) -> None:
+        """A connection may be kept open for long: who was locked, deleted or given another password
+        meanwhile must not send by it."""
+        if not self._house.ledger.accounts.admits(self._account):
+            raise Refusal(Reason.LOGIN_FAILED, "This login is not valid any more.")

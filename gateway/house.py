@@ -83,6 +83,7 @@ class House:
             clock=now,
             expiry=expiry,
             held=ledger.accounts.held,
+            admits=ledger.accounts.admits,
         )
         spool = Spool(ledger.root, ledger.key, now)
         return cls(settings, ledger, bus, bulk, spool, delivery, OpenAccounts(around), rules)

@@ -148,6 +148,11 @@ class Mailstore(Protocol):
         """
         ...
 
+    def when_barred(self, told: Callable[[], None]) -> None:
+        """Call `told` on the loop, once, when the member must not read on: the account was locked or
+        deleted, or has another password. At once if that has happened already. Until `close`."""
+        ...
+
 
 class Journal(Protocol):
     """The audit log's ear for what happens in this door; never any content."""

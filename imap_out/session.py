@@ -64,7 +64,7 @@ class Session:
         self._out: list[bytes] = []
         self._bad_in_a_row = 0
         self._upgrading = False
-        self._paused = self._lost = self._stopping = self._changed = False
+        self._paused = self._lost = self._stopping = self._changed = self._barred = False
         self._deadline = self._fed = 0.0
 
     # -- from the shell -------------------------------------------------------------------
@@ -88,6 +88,10 @@ class Session:
     def stop(self) -> None:
         """Say BYE as soon as the command under way is done."""
         self._stopping = True
+        self._stirred.set()
+
+    def _bar(self) -> None:
+        self._barred = True
         self._stirred.set()
 
     async def run(self) -> None:
@@ -218,6 +222,7 @@ class Session:
         self._store = store
         self.state = State.AUTHENTICATED
         self._framer.limits = self.limits.after_login
+        store.when_barred(self._bar)
 
     def note(self, event: str, **facts: str | int | Iterable[int]) -> None:
         """A line of the audit log about something that is done already: a failure undoes nothing,
@@ -247,6 +252,8 @@ class Session:
     async def event(self, until: float | None = None) -> Event | None:
         """The next event; None only when `until` is given and it, or a change, came first."""
         while True:
+            if self._barred:  # before what is waiting: who pipelines without end must not stay
+                raise Farewell(b"This login is not valid any more.")
             event = self._framer.next()
             if self._paused and self._framer.buffered <= self.limits.backlog:
                 self._paused = False
@@ -272,7 +279,7 @@ class Session:
                     await self._stirred.wait()
             except TimeoutError:
                 pass
-            if until is not None:
+            if until is not None and not self._barred:
                 return self._framer.next()
 
     async def _take(self, event: Event | None) -> None:

@@ -44,9 +44,11 @@ CREATE TABLE accounts (
 """
     + wraps.TABLE
     + throttle.TABLE,
+    "ALTER TABLE accounts ADD COLUMN password_no INTEGER NOT NULL DEFAULT 0;",
 )
 _SELECT = (
-    "SELECT id, local, domain, on_record, certificate, secret_key, status, hold, created FROM accounts"
+    "SELECT id, local, domain, on_record, certificate, secret_key, status, hold, created, password_no"
+    " FROM accounts"
 )
 _INSERT = (
     "INSERT INTO accounts (id, local, domain, on_record, certificate, secret_key, status, hold, created,"
@@ -73,6 +75,7 @@ class Account:
     status: Status
     hold: bool
     created: int
+    password_no: int = 0  # how often the password was changed: who logged in before is out
 
 
 class Accounts:
@@ -141,6 +144,15 @@ class Accounts:
         """Whether the account's mail may not be destroyed; for an unknown account, no."""
         return self._db.execute("SELECT hold FROM accounts WHERE id = ?", (account_id,)) == [(1,)]
 
+    def admits(self, account: Account) -> bool:
+        """Whether who has logged in to this may go on: it is there, not locked, and its password
+        is the one of then. One indexed row, no password work."""
+        now_there = self._db.execute(
+            "SELECT 1 FROM accounts WHERE id = ? AND status = ? AND password_no = ?",
+            (account.id, Status.ACTIVE, account.password_no),
+        )
+        return bool(now_there)
+
     def delete(self, account_id: str) -> None:
         """Forget the account and its wraps, in the write-ahead log too: without them its mail
         and keys are noise, wherever copies lie. Refusal(NO_SUCH_ACCOUNT)."""
@@ -195,13 +207,17 @@ class Accounts:
         return self._wraps.open(account.id, salt, password, kinds)
 
     def change_password(self, account: Account, old: Secret, new: Secret, now: int) -> None:
-        """Wrap the account secret anew; no mail and no key is touched.
+        """Wrap the account secret anew; no mail and no key is touched. Whoever is logged in is not
+        admitted any more: it may be for them that the password is changed.
 
         Refusal(WEAK_PASSWORD | LOGIN_FAILED). App passwords do not open this, and stay.
         """
         passwords.check_strength(new)
         account_secret = self.open_secret(account, old, (Kind.PASSWORD,))
-        self._wraps.replace(self._wrap(account.id, Kind.PASSWORD, new, account_secret, now))
+        made = self._wrap(account.id, Kind.PASSWORD, new, account_secret, now)
+        with self._db.transaction():
+            self._wraps.replace(made)
+            self._set("UPDATE accounts SET password_no = password_no + ? WHERE id = ?", 1, account.id)
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the old password's wrap is gone for good
 
     def add_app_password(
@@ -227,7 +243,7 @@ class Accounts:
 
 
 def _row(account: Account) -> sealed_db.Row:
-    """In the order of _SELECT and _INSERT."""
+    """In the order of _INSERT."""
     return (
         account.id,
         account.address.local,
@@ -242,7 +258,7 @@ def _row(account: Account) -> sealed_db.Row:
 
 
 def _account(row: sealed_db.Row) -> Account:
-    account_id, local, domain, on_record, certificate, secret_key, status, hold, created = row
+    account_id, local, domain, on_record, certificate, secret_key, status, hold, created, password_no = row
     return Account(
         account_id,
         Address(local, domain),
@@ -252,6 +268,7 @@ def _account(row: sealed_db.Row) -> Account:
         Status(status),
         bool(hold),
         created,
+        password_no,
     )
 
 

@@ -16,6 +16,7 @@ import errno
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ _MAX_DATAGRAMS = 256
 """Read at one wake-up, so that a burst cannot starve the sessions."""
 
 _RETRY_SECONDS = 0.01
+_INSIST_SECONDS = 2.0
 
 
 class Bus:
@@ -41,6 +43,7 @@ class Bus:
         self._untold: set[str] = set()
         self._behind: dict[str, set[str]] = {}
         self._retry: asyncio.TimerHandle | None = None
+        self._deaf: set[str] = set()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Bind and listen on the loop."""
@@ -84,11 +87,21 @@ class Bus:
         if self._loop is None:
             with _datagram_socket() as sender:
                 for peer in self._peers():
-                    _send(sender, peer, account_id)
+                    self._insist(sender, peer, account_id)
             return
         if not self._untold:
             self._loop.call_soon(self._tell_peers)
         self._untold.add(account_id)
+
+    def _insist(self, sender: socket.socket, peer: str, account_id: str) -> None:
+        """Without a loop: wait while the peer's queue is full, since what a command has to say (a
+        lock) nobody says again. Who does not listen at all is waited for once."""
+        deadline = time.monotonic() + (0 if peer in self._deaf else _INSIST_SECONDS)
+        while not _send(sender, peer, account_id):
+            if time.monotonic() >= deadline:
+                self._deaf.add(peer)
+                return
+            time.sleep(_RETRY_SECONDS)
 
     def _tell_peers(self) -> None:
         """Once for all that this turn of the loop changed."""

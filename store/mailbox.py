@@ -15,7 +15,7 @@ from typing import Any
 from keys.sealing import Certificate, Opener
 from keys.wrapping import Label, derive, openpgp_passphrase
 from mail import structure, text
-from mail.errors import Damaged, Unavailable
+from mail.errors import Damaged, MailError, Unavailable
 from mail.mailbox import SEEN, Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status
 from mail.search import Key
 from mail.secret import Secret
@@ -41,9 +41,11 @@ class Mailbox:
     """A session's hold on an open account. Used on the loop; calls that may take long are
     coroutines."""
 
-    def __init__(self, accounts: OpenAccounts, shared: OpenAccount) -> None:
+    def __init__(self, accounts: OpenAccounts, shared: OpenAccount, account: Account) -> None:
         self._accounts = accounts
         self._shared = shared
+        self._account = account
+        self._barred = False
         self._db = shared.db
         self._closed = False
         self._watches: list[Callable[[], None]] = []
@@ -52,7 +54,7 @@ class Mailbox:
     @classmethod
     async def open(cls, accounts: OpenAccounts, account: Account, account_secret: Secret) -> Mailbox:
         """For a member who has logged in. Takes in what was delivered; Damaged, Unavailable."""
-        return cls(accounts, await accounts.share(account.id, unlock(account, account_secret)))
+        return cls(accounts, await accounts.share(account.id, unlock(account, account_secret)), account)
 
     @property
     def account_id(self) -> str:
@@ -230,9 +232,29 @@ class Mailbox:
         self._watches.append(stop)
         return stop
 
+    def when_barred(self, told: Callable[[], None]) -> None:
+        """Call `told` on the loop, once, when the account as it was at the login is admitted no
+        more; what is being read then comes to no end."""
+
+        def look() -> None:
+            if not self._barred and not self._admitted():
+                self._barred = True
+                told()
+
+        self.watch(look)
+        look()  # it may have happened since the password was checked
+
+    def _admitted(self) -> bool:
+        try:
+            return self._shared.around.admits(self._account)
+        except MailError:
+            return False  # who cannot be asked about may log in again
+
     def _removed(self) -> None:
         self._shared.collect_soon()
         self._shared.tell()
 
     def _now(self) -> int:
+        if self._barred:
+            raise Unavailable
         return self._shared.now()

@@ -24,6 +24,7 @@ from mail.mailbox import Folder
 from mail.secret import Secret
 from mail.summary import Summarise
 from store import index, sealed_db
+from store.accounts import Account
 from store.blobs import AccountDirectory, BlobName
 from store.changes import Bus
 from store.index_folders import provide_defaults
@@ -61,6 +62,8 @@ class Surroundings:
     """(account id, folder, now): when a message filed now expires; None is a delivery."""
     held: Callable[[str], bool]
     """Whether the account is under a legal hold; called from any thread."""
+    admits: Callable[[Account], bool] = lambda _: True
+    """Whether who logged in to this account, as it was then, may go on (`Accounts.admits`)."""
     cache_octets: int = 64 << 20
 
 

@@ -74,6 +74,7 @@ def passwd(config: Path, address: str, password_stdin: bool) -> None:
         old, new = options.passwords(password_stdin, "old password", "new password")
         ledger.accounts.change_password(found, old, new, now())
         ledger.audit.note("password changed", found.id)
+        change_bus(ledger.root).tell(found.id)
     click.echo(f"Changed the password of {found.address}.")
 
 

@@ -291,3 +291,27 @@ def test_a_flood_of_logins_is_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_kind_of_a_folder(name: str, use: str, expected: str) -> None:
     assert kind(Folder(1, name, 1, use, True)) == expected
     assert kind(None) == "inbox"
+
+
+@pytest.mark.parametrize("act", ["lock", "delete", "password"])
+def test_who_is_barred_while_logged_in_sends_nothing_more(tmp_path: Path, act: str) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as made:
+            async with member(made) as ann:
+                (await ann.submit(submission())).acknowledged()
+                accounts = made.ledger.accounts
+                account = accounts.find(ANN)
+                assert account is not None
+                if act == "lock":
+                    accounts.set_status(account.id, Status.LOCKED)
+                elif act == "delete":
+                    accounts.delete(account.id)
+                else:
+                    accounts.change_password(account, PASSWORD, Secret(b"quite another password"), 0)
+                for refused in (ann.submit(submission()), ann.holds(["one@acme.test"])):
+                    with pytest.raises(Refusal) as caught:
+                        await refused
+                    assert caught.value.reason is Reason.LOGIN_FAILED
+            assert len(made.spool.list()) == 1
+
+    asyncio.run(main())

@@ -85,6 +85,7 @@ class Account:
         self.boxes: dict[str, Box] = {}
         self.subscribed: list[str] = []
         self.watchers: list[Callable[[], None]] = []
+        self.bars: list[Callable[[], None]] = []
         self.reads: list[int] = []
         self.broken: set[int] = set()
         self.open_sessions = 0
@@ -281,10 +282,6 @@ class MemoryStore:
         box = self._box(folder)
         await asyncio.sleep(0)
         summary = summarise(content)
-        if box.special_use == "\\Sent" and summary.message_id:
-            for uid, mail in box.mails.items():
-                if mail.summary.message_id == summary.message_id:
-                    return Copied(folder.uid_validity, (), (uid,))
         facts: dict[str, Any] = {} if internal_date is None else {"date": internal_date}
         uid = self.account.deliver(content, box.name, flags=flags, summary=summary, **facts)
         return Copied(folder.uid_validity, (), (uid,))
@@ -333,6 +330,9 @@ class MemoryStore:
                 self.account.watchers.remove(told)
 
         return stop
+
+    def when_barred(self, told: Callable[[], None]) -> None:
+        self.account.bars.append(told)
 
     def _folder(self, box: Box) -> Folder:
         return Folder(

@@ -151,15 +151,14 @@ def test_rows_ascend_and_may_be_left_midway(hold):
     hold(test)
 
 
-def test_sent_keeps_one_of_each_message_id(hold):
+@pytest.mark.parametrize("name", ["Sent", "INBOX"])
+def test_what_is_appended_twice_is_there_twice(hold, name):
     async def test(store, _reopen, _clock):
-        sent = store.folder("Sent")
-        first = await store.append(sent, message(1), frozenset({SEEN}), None)
-        second = await store.append(sent, message(1), frozenset({SEEN}), None)
-        assert list(first.target_uids) == list(second.target_uids) == [1]
-        inbox = await fill(store, 1)
-        await store.append(inbox, message(1), frozenset(), None)
-        assert [entry.uid for entry in store.entries(inbox)] == [1, 2]
+        folder = store.folder(name)
+        for expected in (1, 2):
+            filed = await store.append(folder, message(1), frozenset({SEEN}), None)
+            assert list(filed.target_uids) == [expected]
+        assert [entry.uid for entry in store.entries(folder)] == [1, 2]
 
     hold(test)
 

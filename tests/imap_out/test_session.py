@@ -679,3 +679,21 @@ def test_any_bytes_before_login_never_break_the_session(data):
             assert b"SERVERBUG" not in answer and b"Something went wrong" not in answer
 
     run(conversation)
+
+
+@pytest.mark.parametrize("before", [b"", b"SELECT INBOX", b"IDLE"])
+def test_who_is_barred_is_shown_out(before):
+    async def conversation():
+        account = Account()
+        async with talking(account) as talk:
+            if before:
+                await talk.ok(b"SELECT INBOX")
+                talk.send(b"x " + before + b"\r\n")
+                await talk.settle()
+            talk.send(b"a NOOP\r\nb NOOP\r\n" if before != b"IDLE" else b"")
+            for told in account.bars:
+                told()
+            assert await talk.settle() == b"* BYE This login is not valid any more.\r\n"
+            assert talk.task.done() and account.open_sessions == 0
+
+    run(conversation)

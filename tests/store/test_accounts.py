@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_changing_the_password_changes_no_key(accounts: Accounts, ann: Account) 
     accounts.change_password(ann, PASSWORD, OTHER, NOW)
     assert accounts.open_secret(ann, OTHER) == before
     refused(Reason.LOGIN_FAILED, accounts.open_secret, ann, PASSWORD)
-    assert accounts.get(ann.id) == ann
+    assert accounts.get(ann.id) == replace(ann, password_no=1)
 
 
 def test_app_passwords_open_but_do_not_change_the_password(accounts: Accounts, ann: Account) -> None:
@@ -348,3 +349,24 @@ def test_processes_count_together(tmp_path: Path, accounts: Accounts, ann: Accou
     assert got.count("LOGIN_FAILED") == 10
     assert got.count("THROTTLED") == 6
     refused(Reason.THROTTLED, accounts.log_in, str(ANN), PASSWORD, PEER, NOW)
+
+
+def test_who_has_logged_in_is_admitted_until_lock_new_password_or_end(
+    accounts: Accounts, ann: Account
+) -> None:
+    def come_in(password: Secret) -> Account:
+        return accounts.log_in(str(ann.address), password, "192.0.2.1", NOW)[0]
+
+    inside = come_in(PASSWORD)
+    assert accounts.admits(inside)
+    accounts.set_hold(ann.id, True)
+    assert accounts.admits(inside)
+    accounts.set_status(ann.id, Status.LOCKED)
+    assert not accounts.admits(inside)
+    accounts.set_status(ann.id, Status.ACTIVE)
+    assert accounts.admits(inside)
+    accounts.change_password(ann, PASSWORD, OTHER, NOW)
+    again = come_in(OTHER)
+    assert accounts.admits(again) and not accounts.admits(inside)
+    accounts.delete(ann.id)
+    assert not accounts.admits(again)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from store import changes
 from store.changes import Bus
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -153,3 +156,34 @@ def test_strange_datagrams_are_nobodys_change(tmp_path: Path, datagram: bytes) -
 def test_without_a_run_directory_telling_is_no_error(tmp_path: Path) -> None:
     Bus(tmp_path / "nowhere").tell(ONE)
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_command_says_what_it_has_to_say_to_a_full_queue_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        bus, teller = Bus(tmp_path / "run"), Bus(tmp_path / "run")
+        bus.start(asyncio.get_running_loop())
+        accounts = [f"{number:032x}" for number in range(1500)]
+        calls: list[str] = []
+        for each in accounts:
+            bus.listen(each, partial(calls.append, each))
+        telling = asyncio.ensure_future(asyncio.to_thread(lambda: [teller.tell(each) for each in accounts]))
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 (the process that should hear is busy meanwhile)
+        await telling
+        await asyncio.sleep(0.05)
+        assert sorted(calls) == accounts
+        bus.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_never_listens_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_INSIST_SECONDS", 0.2)
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(str(tmp_path / "run" / "1.deaf.sock"))
+        teller = Bus(tmp_path / "run")
+        start = time.monotonic()
+        for number in range(1500):
+            teller.tell(f"{number:032x}")
+        assert 0.2 <= time.monotonic() - start < 5
