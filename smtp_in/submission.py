@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from mail.address import Address
-from mail.attachments import attachments, counts
+from mail.attachments import counts
 from mail.errors import Reason, Refusal
 from mail.secret import Secret
 from mail.separators import mend
 from mail.structure import parse
-from policy import admission
+from policy import admission, ambiguity
 from policy import attachments as attachment_policy
 from policy.attachments import Allowance
 from policy.lineage import referred_ids
@@ -124,10 +124,10 @@ class SubmissionClerk:
             )
             del content  # the composed message is all that is needed now
             submission = await self._judge(member, transaction, read)
+            receipt = await member.submit(submission)
         except Refusal as refusal:
             self._refused(refusal.reason)
             raise
-        receipt = await member.submit(submission)
         self._desk.journal.note(
             "submission.accepted",
             member.account_id,
@@ -151,7 +151,8 @@ class SubmissionClerk:
         end = root.header[1]
         header = mend(content[:end])
         check(header, account)
-        number, octets = counts(attachments(content, root))
+        ambiguity.decide(content, root, self._desk.identity.contact).enforce()
+        number, octets = counts(content, root)
         return _Read(
             compose(header, memoryview(content)[end:], self._desk.identity.hostname, self._desk.token(),
                     self._desk.clock()),
