@@ -43,11 +43,12 @@ class Clerk(Protocol):
         ...
 
     async def recipient(self, transaction: Transaction, path: str) -> Address:
-        """Judge one RCPT TO. Refusal(THROTTLED) ends the connection."""
+        """Judge one RCPT TO. Refusal(THROTTLED) is about this recipient, and temporary."""
         ...
 
     async def message(self, transaction: Transaction, content: bytes) -> Receipt:
-        """Judge the whole and make it durable."""
+        """Judge the whole and make it durable. Refusal(LOGIN_FAILED) ends the connection: the
+        account has been locked since the log-in."""
         ...
 
     def close(self) -> None:

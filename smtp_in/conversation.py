@@ -31,6 +31,7 @@ class Conversation(Connection):
     def __init__(self, house: House, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(house, loop)
         self._errors = self._surplus = self._login_failures = 0
+        self._locked_out = False
 
     async def _converse(self) -> None:
         turned_away = self._crowded or self._house.turned_away(self._peer)
@@ -45,6 +46,8 @@ class Conversation(Connection):
             reply = self._bad_line(line) if isinstance(line, Fault) else await self._obey(line)
             if reply is not None:
                 await self._send(self._counted(reply))
+            if self._locked_out and not self._ended:
+                await self._send(Reply(421, "4.7.0", "This session is over, closing.", closing=True))
             if self._dismissed and self._transaction is None and not self._ended:
                 await self._send(Reply(421, "4.3.2", "This server is going down.", closing=True))
 
@@ -61,6 +64,8 @@ class Conversation(Connection):
         try:
             return unmet or await verb.perform(self, command.argument)
         except Refusal as refusal:
+            # Locked since the log-in: whoever holds this session has lost the right to it.
+            self._locked_out = command.verb != "AUTH" and refusal.reason is Reason.LOGIN_FAILED
             override = _IN_ITS_VERB.get((command.verb, refusal.reason))
             return Reply(*override, refusal.words) if override else reply_to(refusal)
         except (EOFError, ConnectionError):
@@ -69,10 +74,11 @@ class Conversation(Connection):
             return self._our_fault(error)
 
     def _counted(self, reply: Reply) -> Reply:
-        """Too many refusals, and the peer is either broken or probing."""
+        """Too many refusals, and the peer is either broken or probing. Unknown recipients are not
+        counted, for they are slowed elsewhere: a server brings good ones in the same connection."""
         if (reply.code, reply.enhanced) == _SURPLUS:
             self._surplus += 1
-        elif reply.code >= 500:
+        elif reply.code >= 500 and (reply.code, reply.enhanced) != _UNKNOWN_RECIPIENT:
             self._errors += 1
         if self._errors > self._limits.errors or self._surplus > self._limits.surplus_recipients:
             return Reply(421, "4.7.0", "Too many errors, closing.", closing=True)
@@ -157,6 +163,8 @@ class Conversation(Connection):
                 if not response:
                     await self._send(Reply(334, "", sasl.encoded(challenge)))
                     line = await self._line(self._limits.login_line_octets)
+                    if line is Fault.TOO_LONG:  # RFC 4954 section 4
+                        return Reply(500, "5.5.6", "The response is too long.")
                     if isinstance(line, Fault):
                         return self._bad_line(line)
                     if line == b"*":
@@ -314,6 +322,7 @@ VERBS: dict[str, Verb] = {
 }
 
 _SURPLUS = (452, "4.5.3")
+_UNKNOWN_RECIPIENT = (550, "5.1.1")
 
 # A browser made to speak to a mail port says these first; nothing behind them is obeyed.
 _OTHER_PROTOCOLS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
@@ -321,7 +330,8 @@ _OTHER_PROTOCOLS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"
 # Where a reason's code differs from the table in `replies`.
 _IN_ITS_VERB: dict[tuple[str, Reason], tuple[int, str]] = {
     ("MAIL", Reason.BAD_ADDRESS): (553, "5.1.7"),
-    ("RCPT", Reason.THROTTLED): (421, "4.7.0"),
+    ("RCPT", Reason.THROTTLED): (450, "4.7.0"),
+    ("DATA", Reason.LOGIN_FAILED): (525, "5.7.13"),  # RFC 5248's registry: account disabled
     ("AUTH", Reason.BAD_SYNTAX): (501, "5.5.2"),
 }
 

@@ -56,7 +56,11 @@ class Sender(Protocol):
         ...
 
     async def submit(self, submission: Submission) -> Receipt:
-        """Store for members, spool for the outside, file in Sent; all durable, or none."""
+        """Store for members, spool for the outside, file in Sent; all durable, or none.
+
+        Refusal(LOGIN_FAILED) when the account has been locked since the log-in; the session
+        then ends. `holds` may say the same.
+        """
         ...
 
     def close(self) -> None:
@@ -87,6 +91,11 @@ class Deliveries(Protocol):
         `content` is what the peer sent, `trace` the Return-Path and Received lines put
         before it (apart, so that a repetition is known by what the peer sent).
         """
+        ...
+
+    async def to_postmaster(self, return_path: str, content: bytes, trace: bytes) -> Receipt:
+        """Pass on what came for the postmaster of this host (RFC 5321 section 4.5.1) to whoever
+        looks after it; durable. `trace` is the Received line alone."""
         ...
 
 

@@ -3,7 +3,8 @@
 Apart from submission because nobody logs in here; the peer's address decides, and whoever is let
 in may write to every member. Behind that server stands the world: content, addresses and headers
 are hostile. Members only, and strangers who ask for members one by one wait longer each time
-(P3's no oracle, kept for RCPT). RFC 5321 sections 4.4 (trace), 6.3 (loops), 4.5.5 (null path).
+(P3's no oracle, kept for RCPT); a good recipient never waits. RFC 5321 sections 4.4 (trace), 6.3
+(loops), 4.5.1 (postmaster), 4.5.5 (null path).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Probes:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def another(self, peer: str, now: float, pace: Pace) -> float | None:
-        """Seconds to wait before saying no, or None for no more answers."""
+        """Seconds to wait before saying no, or None for "later"."""
         bucket = poured(self._buckets.pop(peer, Bucket()), now, pace)
         self._buckets[peer] = bucket
         if len(self._buckets) > _MOST_PEERS:
@@ -115,6 +116,7 @@ class RelayClerk:
     def __init__(self, counter: Counter, peer: str) -> None:
         self._counter = counter
         self._peer = peer
+        self._postmaster = Address.parse(f"postmaster@{counter.identity.hostname}")
 
     async def log_in(self, name: str, password: Secret) -> None:
         """There are no accounts at this door."""
@@ -126,14 +128,18 @@ class RelayClerk:
             raise Refusal(Reason.BAD_ADDRESS, "That is not a valid reverse path.")
 
     async def recipient(self, transaction: Transaction, path: str) -> Address:
-        """An active member, or 550 after a wait that grows."""
+        """An active member, the postmaster, or 550 after a wait that grows."""
+        if path.lower() == "postmaster":  # the one path without a domain (RFC 5321 section 4.1.1.3)
+            return self._postmaster
         address = Address.parse(path)
-        if await self._counter.directory.is_member(address):
+        if address.key == self._postmaster.key or await self._counter.directory.is_member(address):
             return address
         counter = self._counter
         counter.journal.note("relay.refused", "", reason=Reason.UNKNOWN_RECIPIENT.name)
         seconds = counter.probes.another(self._peer, counter.clock(), counter.pace)
         if seconds is None:
+            # Of this recipient only: the same server brings good ones, perhaps in this transaction.
+            await counter.sleep(counter.pace.later_seconds)
             raise Refusal(Reason.THROTTLED, "Too many unknown recipients, please try again later.")
         if seconds:
             await counter.sleep(seconds)
@@ -148,12 +154,33 @@ class RelayClerk:
             counter.journal.note("relay.refused", "", reason=Reason.MAIL_LOOP.name)
             raise Refusal(Reason.MAIL_LOOP, "The message has passed too many servers: a mail loop.")
         hostname, now = counter.identity.hostname, counter.clock()
-        lines = trace.return_path(transaction.sender)
-        lines += trace.received_from_relay(transaction.hop, hostname, counter.token(), now)
-        recipients = tuple(transaction.recipients.values())
-        receipt = await counter.deliveries.deliver(transaction.sender, recipients, content, lines)
-        counter.journal.note("relay.accepted", "", members=len(recipients), octets=len(content))
-        return receipt
+        received = trace.received_from_relay(transaction.hop, hostname, counter.token(), now)
+        members = [a for key, a in transaction.recipients.items() if key != self._postmaster.key]
+        postmaster = len(members) < len(transaction.recipients)
+        receipts: list[Receipt] = []
+        if members:
+            lines = trace.return_path(transaction.sender) + received
+            receipts.append(await counter.deliveries.deliver(transaction.sender, members, content, lines))
+        if postmaster:
+            # Last: if this fails the peer repeats, and the members' copies are known as repetitions.
+            # It goes on from here, so it gets no Return-Path yet (RFC 5321 section 4.4).
+            receipts.append(await counter.deliveries.to_postmaster(transaction.sender, content, received))
+        counter.journal.note(
+            "relay.accepted", "", members=len(members), postmaster=int(postmaster), octets=len(content)
+        )
+        return _All(receipts)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class _All:
+    """One receipt for the members and the postmaster."""
+
+    def __init__(self, receipts: Sequence[Receipt]) -> None:
+        self._receipts = receipts
+
+    def acknowledged(self) -> None:
+        """See `Receipt`."""
+        for receipt in self._receipts:
+            receipt.acknowledged()

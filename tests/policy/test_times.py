@@ -73,4 +73,14 @@ def test_rate() -> None:
         bucket = rate.poured(bucket, now, pace)
         delays.append(rate.delay(bucket, pace))
     assert delays == [0.0, 0.0, 1.0, None, 1.0, 0.0]
-    assert rate.poured(rate.Bucket(5, 100), 50, pace).level == 6  # a clock set back leaks nothing
+    assert rate.poured(rate.Bucket(2, 100), 50, pace).level == 3  # a clock set back leaks nothing
+
+
+def test_the_bucket_does_not_overflow() -> None:
+    """However much was poured, one unit's leak later there are answers again."""
+    pace, bucket = rate.Pace(), rate.Bucket()
+    for _ in range(1000):
+        bucket = rate.poured(bucket, 0.0, pace)
+    assert rate.delay(bucket, pace) is None
+    assert rate.delay(rate.poured(bucket, 29.0, pace), pace) is None
+    assert rate.delay(rate.poured(bucket, 60.0, pace), pace) == 5.0

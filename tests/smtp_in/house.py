@@ -64,6 +64,8 @@ class House:
     acknowledged: list[str] = field(default_factory=list)
     notes: list[tuple[str, str, dict[str, str | int]]] = field(default_factory=list)
     open_logins: Count[str] = field(default_factory=Count)
+    postmaster: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    locked: set[str] = field(default_factory=set)
     slept: list[float] = field(default_factory=list)
     fault: Exception | None = None
     gate: asyncio.Event | None = None  # a delivery waits for it
@@ -112,6 +114,11 @@ class House:
             self.mailboxes.setdefault(recipient.key, []).append(content)
         return receipt
 
+    async def to_postmaster(self, return_path: str, content: bytes, trace: bytes) -> Receipt:
+        receipt = await self.keep("postmaster")
+        self.postmaster.append((return_path, content, trace))
+        return receipt
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
@@ -125,7 +132,12 @@ class Login:
     def account_id(self) -> str:
         return hashlib.sha256(self.address.key.encode()).hexdigest()[:32]
 
+    def check(self) -> None:
+        if self.address.key in self.house.locked:
+            raise Refusal(Reason.LOGIN_FAILED, "This account is locked.")
+
     async def holds(self, message_ids_: Collection[str]) -> bool:
+        self.check()
         own = self.house.mailboxes.get(self.address.key, []) + self.house.sent.get(self.address.key, [])
         kept = {
             i
@@ -136,6 +148,7 @@ class Login:
         return bool(kept & set(message_ids_))
 
     async def submit(self, submission: Submission) -> Receipt:
+        self.check()
         receipt = await self.house.keep(submission.fingerprint.hex())
         self.house.fingerprints.append(submission.fingerprint)
         for member in submission.members:

@@ -12,6 +12,7 @@ from smtp_in.limits import Limits
 from smtp_in.relay_in import Probes, allowed
 from tests.smtp_in.house import ANN, BOB, CLAIMS, House, Serving, Wire, relay_door, serving
 
+POSTMASTER = ("postmaster", "Postmaster@inbox.example-health.test")
 MESSAGE = b"From: claims@example-health.test\r\n\r\nhello\r\n"
 
 
@@ -49,7 +50,8 @@ def test_content_and_trace_are_given_apart(house: House, relay: Serving) -> None
         b"\tby inbox.example-health.test with ESMTP id r1;\r\n\tFri, 15 Jan 2027 08:00:00 +0000\r\n"
     ]
     assert len(house.acknowledged) == 1
-    assert house.notes[-1] == ("relay.accepted", "", {"members": 2, "octets": len(MESSAGE)})
+    facts = {"members": 2, "postmaster": 0, "octets": len(MESSAGE)}
+    assert house.notes[-1] == ("relay.accepted", "", facts)
 
 
 def test_over_tls(house: House) -> None:
@@ -97,7 +99,7 @@ def test_case_does_not_matter(house: House, relay: Serving) -> None:
     assert house.return_paths == [""] and b"Return-Path: <>\r\n" in house.traces[0]
 
 
-def test_probing_gets_slower_and_ends(house: House) -> None:
+def test_probing_gets_slower_and_is_put_off(house: House) -> None:
     pace = Pace(steps=((2, 0.0), (4, 1.5)))
     with serving(relay_door(house, Limits(), pace=pace)) as running:
         answers = []
@@ -112,9 +114,65 @@ def test_probing_gets_slower_and_ends(house: House) -> None:
             wire.reply()
             wire.ask(b"EHLO x")
             wire.ask(b"MAIL FROM:<>")
-            assert wire.ask(b"RCPT TO:<x@acme.test>")[:9] == b"421 4.7.0" and wire.line() == b""
-    assert answers == [b"550 5.1.1"] * 4 and house.slept == [1.5, 1.5]
+            assert wire.ask(b"RCPT TO:<x@acme.test>")[:9] == b"450 4.7.0"
+            assert wire.ask(b"RCPT TO:<ann@acme.test>")[:3] == b"250"
+    assert answers == [b"550 5.1.1"] * 4 and house.slept == [1.5, 1.5, 1.0]
     assert [facts for _, _, facts in house.notes] == [{"reason": "UNKNOWN_RECIPIENT"}] * 5
+
+
+def test_good_recipients_are_never_affected(house: House) -> None:
+    """A hundred and fifty old addresses, and in the same transaction a member."""
+    with serving(relay_door(house, Limits())) as running, Wire(running.port) as wire:
+        wire.reply()
+        wire.ask(b"EHLO x")
+        wire.ask(b"MAIL FROM:<>")
+        answers = [wire.ask(b"RCPT TO:<a%d@acme.test>" % n)[:9] for n in range(150)]
+        assert answers == [b"550 5.1.1"] * 30 + [b"450 4.7.0"] * 120
+        assert wire.ask(b"RCPT TO:<ann@acme.test>") == b"250 2.1.5 Recipient OK"
+        assert wire.ask(b"DATA")[:3] == b"354"
+        wire.send(MESSAGE + b".\r\n")
+        assert wire.reply()[:3] == b"250"
+        assert hand_in(wire)[:3] == b"250"
+    assert house.mailboxes == {ANN: [MESSAGE, MESSAGE]}
+
+
+def test_other_errors_still_end_the_connection(house: House) -> None:
+    with serving(relay_door(house, Limits(errors=3))) as running, Wire(running.port) as wire:
+        wire.reply()
+        assert [wire.ask(b"BOGUS")[:3] for _ in range(4)] == [b"500"] * 3 + [b"421"]
+
+
+@pytest.mark.parametrize("path", ["postmaster", "PostMaster", "POSTMASTER@Inbox.Example-Health.TEST"])
+def test_postmaster(house: House, relay: Serving, path: str) -> None:
+    """RFC 5321 section 4.5.1. Passed on with no Return-Path, which the last server writes."""
+    with Wire(relay.port) as wire:
+        wire.reply()
+        assert hand_in(wire, MESSAGE, CLAIMS.encode(), path) == b"250 2.0.0 Stored"
+        wire.ask(b"NOOP")
+    ((return_path, content, trace),) = house.postmaster
+    assert (return_path, content) == (CLAIMS, MESSAGE)
+    assert trace.startswith(b"Received: from ") and b"Return-Path" not in trace
+    assert house.stored == 0 and len(house.acknowledged) == 1
+    assert house.notes[-1][2] == {"members": 0, "postmaster": 1, "octets": len(MESSAGE)}
+
+
+def test_postmaster_beside_members(house: House, relay: Serving) -> None:
+    with Wire(relay.port) as wire:
+        wire.reply()
+        assert hand_in(wire, MESSAGE, b"", ANN, *POSTMASTER)[:3] == b"250"
+        wire.ask(b"NOOP")
+    assert len(house.postmaster) == 1 and house.mailboxes == {ANN: [MESSAGE]}
+    assert len(house.acknowledged) == 2
+
+
+def test_postmaster_elsewhere_is_nobody(relay: Serving) -> None:
+    with Wire(relay.port) as wire:
+        wire.reply()
+        wire.ask(b"EHLO x")
+        wire.ask(b"MAIL FROM:<>")
+        for path in (b"postmaster@acme.test", b"postmaster@x.inbox.example-health.test"):
+            assert wire.ask(b"RCPT TO:<" + path + b">")[:9] == b"550 5.1.1"
+        assert wire.ask(b"RCPT TO:<abuse>")[:9] == b"553 5.1.3"
 
 
 def test_probers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,15 @@ def test_mail_from_must_be_the_account(door: Serving, path: str) -> None:
         assert client.docmd(f"MAIL FROM:<{path}>")[1].startswith(b"5.7.1 ")
 
 
+def test_an_address_behind_a_group(house: House, door: Serving) -> None:
+    """P9 and RFC 5322 section 3.4: the header grows by a comma, and nothing behind it moves wrongly."""
+    to = "To: Team: a@example-health.test, b@example-health.test; claims@example-health.test"
+    assert send(door, [CLAIMS], message(to, "Bcc: x@example-health.test", "Subject: s"))[0] == 250
+    mended = to.replace(";", ";,").encode()
+    assert mended + b"\r\nSubject: s\r\n\r\nhello\r\n" in house.outside[0][1]
+    assert mended + b"\r\nBcc: x@example-health.test\r\n" in house.sent[ANN][0]
+
+
 def test_mail_from_without_case(door: Serving) -> None:
     with login(door) as client:
         client.ehlo()
@@ -245,6 +254,68 @@ def test_number_of_attachments(door: Serving, sizes: list[int], code: int) -> No
             b"5.7.1 The message has 11 attachments, 1 more than the 10 you may send. "
             b"Questions: support@example-health.test"
         )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Content-Type: application/octet-stream",
+        "Content-Type: image/png\r\nContent-ID: <a>",
+        "Content-Type: application/pdf\r\nContent-Disposition: inline",
+        "Content-Type: message/rfc822",
+        "Content-Transfer-Encoding: x-unknown",
+    ],
+)
+def test_parts_without_a_name_count(house: House, door: Serving, kind: str) -> None:
+    for number, code in ((10, 250), (11, 550)):
+        body = "--b\r\n\r\ntext\r\n" + f"--b\r\n{kind}\r\n\r\nx\r\n" * number + "--b--"
+        answer, words = send(
+            door, [CLAIMS], message("Content-Type: multipart/mixed; boundary=b", body=body)
+        )
+        assert answer == code
+    assert words.startswith(b"5.7.1 The message has 11 attachments") and len(house.outside) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["application/pdf", "application/x\r\nContent-Disposition: inline"])
+def test_octets_without_a_name_count(house: House, door: Serving, kind: str) -> None:
+    body = ("x" * 78 + "\r\n") * (57 * 1_048_576 // 80)
+    code, words = send(door, [CLAIMS], message(f"Content-Type: {kind}", body=body))
+    assert (code, words[:5]) == (552, b"5.3.4") and not house.outside
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        message("Content-Type: multipart/mixed; boundary*=us-ascii''%42", body="--B\r\n\r\nx\r\n--B--"),
+        message("Content-Type: text/plain", "Content-Type: text/html"),
+        message("Content-Type: message/partial; id=x; number=1"),
+        message("Content-Type: multipart/mixed; boundary=b", body="--b\r\n\r\nx\r\n--b--x\r\n--b--"),
+    ],
+)
+def test_what_has_two_readings_is_refused(house: House, door: Serving, content: bytes) -> None:
+    code, words = send(door, [CLAIMS], content)
+    assert (code, words[:5]) == (550, b"5.6.0") and b"so it was not sent" in words
+    assert not house.outside and house.notes[-1][2] == {"reason": "BAD_MESSAGE"}
+
+
+@pytest.mark.parametrize("reply", [False, True], ids=["at submit", "at holds"])
+def test_a_member_locked_meanwhile(house: House, door: Serving, reply: bool) -> None:
+    with_original(house)
+    with login(door) as client:
+        client.ehlo()
+        client.mail(ANN)
+        client.rcpt(BOB if reply else CLAIMS)
+        house.locked.add(ANN)
+        assert client.data(message("In-Reply-To: <original@org>")) == (
+            525,
+            b"5.7.13 This account is locked.",
+        )
+        assert client.getreply() == (421, b"4.7.0 This session is over, closing.")
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            client.noop()
+    assert not house.outside and not house.sent and BOB not in house.mailboxes
+    assert house.notes[-1][2] == {"reason": "LOGIN_FAILED"}
 
 
 @pytest.mark.slow
