@@ -48,6 +48,15 @@ class Counter:
         _delivered(self._house, to, len(content))
         return receipt
 
+    async def to_postmaster(self, return_path: str, content: bytes, trace: bytes) -> Receipt:
+        """See the port: into the queue, for the organisation's support. It is nobody's account's, so
+        what cannot be passed on ends here: two postmasters' servers must not send reports round."""
+        support = Address.parse(self._house.settings.organisation.support)
+        item = await self._house.spool.add(return_path, "", [support], trace + content, now())
+        self._house.ledger.audit.note("queued", "", item=item.item_id)
+        self._house.bus.tell(COURIER)
+        return _NothingStored()
+
 
 class Returns:
     """`smtp_out.ports.Returns`: what could not be delivered comes back."""
@@ -72,7 +81,7 @@ async def submit(house: House, account: Account, mailbox: Mailbox, submission: S
     local = (
         await house.delivery.prepare(to, sender, submission.content, fingerprint=submission.fingerprint)
         if to
-        else _NoMembers()
+        else _NothingStored()
     )
     try:
         queued = (
@@ -110,10 +119,10 @@ async def submit(house: House, account: Account, mailbox: Mailbox, submission: S
     return receipt
 
 
-class _NoMembers:
-    """`store.delivery.Prepared` and its receipt where nobody is delivered to."""
+class _NothingStored:
+    """`store.delivery.Prepared` and its receipt where no member is delivered to."""
 
-    async def commit(self) -> _NoMembers:
+    async def commit(self) -> _NothingStored:
         return self
 
     def abort(self) -> None:

@@ -113,8 +113,13 @@ class Spool:
     async def add(
         self, sender: str, account_id: str, recipients: Sequence[Address], content: bytes, now: int
     ) -> Item:
-        """`prepare` and `commit` in one."""
-        return (await self.prepare(sender, account_id, recipients, content, now)).commit()
+        """`prepare` and `commit` in one; Unavailable, with nothing left."""
+        prepared = await self.prepare(sender, account_id, recipients, content, now)
+        try:
+            return prepared.commit()
+        except BaseException:
+            prepared.abandon()
+            raise
 
     async def prepare(
         self, sender: str, account_id: str, recipients: Sequence[Address], content: bytes, now: int

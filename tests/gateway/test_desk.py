@@ -13,7 +13,7 @@ import pytest
 
 from conf.loader import load
 from gateway import demo_ca, directory
-from gateway.desk import Returns
+from gateway.desk import Counter, Returns
 from gateway.directory import Gate, Member, ReadingDirectory, SendingDirectory
 from gateway.house import House, kind
 from gateway.journal import Journal
@@ -313,5 +313,24 @@ def test_who_is_barred_while_logged_in_sends_nothing_more(tmp_path: Path, act: s
                         await refused
                     assert caught.value.reason is Reason.LOGIN_FAILED
             assert len(made.spool.list()) == 1
+
+    asyncio.run(main())
+
+
+def test_what_comes_for_the_postmaster_goes_to_the_support(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with house(tmp_path) as made:
+            before = await homes(made)
+            receipt = await Counter(made).to_postmaster("x@org.test", CONTENT, b"Received: trace\r\n")
+            receipt.acknowledged()
+            [item] = made.spool.list()
+            assert (item.sender, item.account_id) == ("x@org.test", "")
+            assert [str(each.address) for each in item.recipients] == ["s@example-health.test"]
+            assert await made.spool.content(item) == b"Received: trace\r\n" + CONTENT
+            no_row(made)
+            with pytest.raises(Unavailable):
+                await Counter(made).to_postmaster("", CONTENT, b"")
+            mend(made)
+            assert (before, (await homes(made))) == ((0, 0, 0, 0), (0, 1, 0, 1))
 
     asyncio.run(main())
