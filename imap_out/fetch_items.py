@@ -11,9 +11,10 @@ is made once and used for 10,000 rows, so it decides everything that can be deci
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from imap_out import moments, sections, wording
@@ -91,18 +92,15 @@ def _named(name: bytes, arguments: Arguments) -> Item:
 def _body(section: Section, *, peeks: bool) -> Item:
     form = b"BODY" + section.label().replace(b"%", b"%%") + b" %b"
     if section.in_header:
-        return Item(form, Column.HEADER, partial(_header, section), marks_seen=not peeks)
+        read = sections.of_header(section)
+        return Item(form, Column.HEADER, lambda block: wording.literal(read(block)), marks_seen=not peeks)
     return Item(form, section=section, marks_seen=not peeks)
-
-
-def _header(section: Section, header: bytes) -> bytes:
-    return wording.literal(sections.of_header(header, section))
 
 
 class Plan:
     """What to read for a list of items, and where in a record each value lies.
 
-    A record is `(uid, flag list, *columns after the first, *sections of the message)`.
+    A record is `(number, uid, flag list, *columns after the first, *sections of the message)`.
     """
 
     def __init__(self, items: Sequence[Item], *, by_uid: bool) -> None:
@@ -121,20 +119,31 @@ class Plan:
         touches_store = columns or self.opens or self.marks_seen
         self.columns = [Column.UID, *columns] if touches_store else []
         self.parts_place = 1  # in a row, when parts are needed
-        places = {Column.UID: 0, Column.FLAGS: 1, **{c: i for i, c in enumerate(columns, 2)}}
-        opened = iter(range(2 + len(columns), 2 + len(columns) + len(self.opens)))
+        places = {Column.UID: 1, Column.FLAGS: 2, **{c: i for i, c in enumerate(columns, 3)}}
+        opened = iter(range(3 + len(columns), 3 + len(columns) + len(self.opens)))
         self._places = [
             (places[item.column] if item.column is not None else next(opened), item.render)
             for item in items
         ]
-        self.form = b"* %d FETCH (" + b" ".join(item.form for item in items) + b")\r\n"
-        self._renders = any(render for _, render in self._places)
+        self._form = b"* %d FETCH (" + b" ".join(item.form for item in items) + b")\r\n"
+        self._pick = itemgetter(0, *(place for place, _ in self._places))
+        self._rendered = [(at, render) for at, (_, render) in enumerate(self._places, 1) if render]
 
-    def arrange(self, record: tuple[Any, ...]) -> list[Any]:
-        """The record's values in the order and shape that `form` wants."""
-        if not self._renders:
-            return [record[place] for place, _ in self._places]
-        return [render(record[place]) if render else record[place] for place, render in self._places]
+    def line(self, record: tuple[Any, ...]) -> bytes:
+        """The whole response, from values that are all at hand."""
+        values = self._pick(record)
+        if self._rendered:
+            shown = list(values)
+            for at, render in self._rendered:
+                shown[at] = render(shown[at])
+            values = tuple(shown)
+        line: bytes = self._form % values
+        return line
+
+    def lines(self, records: Iterable[tuple[Any, ...]]) -> bytes:
+        """The same of many of which nothing is to be rendered: a listing of flags."""
+        form, pick = self._form, self._pick
+        return b"".join([form % pick(record) for record in records])
 
     def pieces(self, record: tuple[Any, ...]) -> Iterator[bytes]:
         """The same as octets, with large literals apart."""

@@ -12,9 +12,9 @@ come out, no store and no session. The messages are hostile; every step is one l
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 from imap_out import wording
 from imap_out.grammar import Arguments, bad
@@ -104,33 +104,36 @@ def parse(arguments: Arguments) -> Section:
     return Section(spec, path, fields, partial)
 
 
-def of_header(header: bytes, section: Section) -> bytes:
-    """A section that `in_header`, from the header block with its closing empty line."""
-    return section.cut(header if section.spec is Spec.HEADER else choose(header, section))
+def of_header(section: Section) -> Callable[[bytes], bytes]:
+    """For a section that is `in_header`: from the header block with its closing empty line to its
+    octets. Made once and used for 10,000 rows."""
+    choose = chooser(section) if section.spec is not Spec.HEADER else None
+    if section.partial is None:
+        return choose or bytes
+    return lambda header: section.cut(choose(header) if choose else header)
 
 
-def choose(header: bytes, section: Section) -> bytes:
+def chooser(section: Section) -> Callable[[bytes], bytes]:
     """The fields that FIELDS names, or those that FIELDS_NOT does not, in order; and the empty line.
 
     RFC 3501 section 6.4.5: "subsetting does not exclude the [RFC-2822] delimiting blank line".
     """
+    find = _finder(section)
+
+    def choose(header: bytes) -> bytes:
+        chosen = b"".join(find(header))
+        return chosen + (b"\r\n" if not chosen or chosen.endswith(b"\n") else b"\r\n\r\n")
+
+    return choose
+
+
+def _finder(section: Section) -> Callable[[bytes], list[bytes]]:
+    names = frozenset(section.fields)
     keep = section.spec is Spec.FIELDS
-    if keep and len(section.fields) <= _FEW:
-        chosen = _named(section.fields).findall(header)
-    else:
-        names = frozenset(section.fields)
-        chosen = [field for field, name in _FIELD.findall(header) if (name.upper() in names) is keep]
-    if chosen and not chosen[-1].endswith(b"\n"):
-        chosen.append(b"\r\n")
-    chosen.append(b"\r\n")
-    return b"".join(chosen)
-
-
-@lru_cache(maxsize=64)
-def _named(fields: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """One expression for the few names that every client asks for 10,000 times."""
-    possible = [re.escape(name) for name in fields if _FIELD_NAME.fullmatch(name)] or [b"(?!)"]
-    return re.compile(b"(?im)^(?:" + b"|".join(possible) + b")" + _REST)
+    if keep and len(names) <= _FEW:  # one expression finds them in a third of the time
+        possible = [re.escape(name) for name in names if _FIELD_NAME.fullmatch(name)] or [b"(?!)"]
+        return re.compile(b"(?im)^(?:" + b"|".join(possible) + b")" + _REST).findall
+    return lambda header: [f for f, name in _FIELD.findall(header) if (name.upper() in names) is keep]
 
 
 def of_message(content: bytes, root: structure.Part | None, section: Section) -> bytes | None:
@@ -145,7 +148,7 @@ def of_message(content: bytes, root: structure.Part | None, section: Section) ->
         return None
     start, end = span
     if section.spec in (Spec.FIELDS, Spec.FIELDS_NOT):
-        return section.cut(choose(content[start:end], section))
+        return section.cut(chooser(section)(content[start:end]))
     if section.partial:
         first, most = section.partial
         return content[start + first : min(end, start + first + most)]

@@ -20,22 +20,26 @@ from mail.errors import Reason, Refusal
 from mail.mailbox import SEEN, SYSTEM_FLAGS, Entry, Flags, Folder
 from mail.numbers import NumberSet
 
+_FUTURE = (1 << 63) - 1  # the largest mod-sequence (RFC 7162 section 7); nothing came after it
+
 
 class View:
     """Made by SELECT and EXAMINE. `refresh` hears, `tell` says."""
 
     def __init__(self, store: Mailstore, folder: Folder, *, read_only: bool) -> None:
-        status = store.status(folder)  # before the entries: what comes between is told twice, not never
+        # Where the folder stands, before the entries: what comes between is told twice, not never.
+        # Not by STATUS, which counts what is counted here anyhow.
+        standing = store.changes(folder, _FUTURE)
         entries = store.entries(folder)
         self.store = store
         self.folder = folder
         self.read_only = read_only
-        self.uid_next = status.uid_next
+        self.uid_next = standing.uid_next
         self.keywords: set[str] = set()
         self.new_keywords = False  # whether one came into use that the client was not told of
         self._uids = array("I", [entry.uid for entry in entries])
         self._flags = [entry.flags for entry in entries]
-        self._mod_seq = status.highest_mod_seq
+        self._mod_seq = standing.highest_mod_seq
         self._recent: list[tuple[int, int]] = []
         self._told: dict[int, int] = {}  # uid -> mod-sequence that the client knows from its own STORE
         self._gone: set[int] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 SEEN, ANSWERED, FLAGGED, DELETED, DRAFT = "\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"
 SYSTEM_FLAGS = (ANSWERED, FLAGGED, DELETED, SEEN, DRAFT)
@@ -61,9 +62,8 @@ class Status:
     highest_mod_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A message's place in a folder."""
+class Entry(NamedTuple):
+    """A message's place in a folder. A tuple, since every SELECT makes one a message."""
 
     uid: int
     flags: Flags

@@ -59,10 +59,8 @@ async def _fetch(session: Session, arguments: Arguments, *, by_uid: bool) -> Ans
 
 async def _flags(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
     """FLAGS and UID alone: the view knows them, no row is read."""
-    form, arrange = plan.form, plan.arrange
     for start in range(0, len(uids), _MOST_ROWS):
-        rows = session.selected.flag_rows(uids[start : start + _MOST_ROWS])
-        session.say(b"".join([form % (number, *arrange((uid, text))) for number, uid, text in rows]))
+        session.say(plan.lines(session.selected.flag_rows(uids[start : start + _MOST_ROWS])))
         await session.turn()
     return ok(b"Fetched.")
 
@@ -70,7 +68,6 @@ async def _flags(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
 async def _listing(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
     """Rows of the index, about 64 KiB at a time; nothing stays open while the peer reads."""
     view = session.selected
-    form, arrange = plan.form, plan.arrange
     place, size = 0, 100
     while place < len(uids):
         asked = uids[place : place + size]
@@ -79,10 +76,10 @@ async def _listing(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
         known = view.flag_rows(asked)
         for row in session.store.rows(view.folder, asked, plan.columns):
             uid = row[0]
-            number, text = _find(known, uid)
-            if not number:
+            known_row = _find(known, uid)
+            if known_row is None:
                 continue
-            line = form % (number, *arrange((uid, text, *row[1:])))
+            line = plan.line(known_row + row[1:])
             lines.append(line)
             octets += len(line)
             taken += 1
@@ -99,12 +96,12 @@ async def _listing(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
     return ok(b"Fetched.")
 
 
-def _find(known: Any, uid: int) -> tuple[int, bytes]:
-    """The number and flags of a row: both sides ascend, so each is walked once."""
-    for number, known_uid, text in known:
-        if known_uid == uid:
-            return number, text
-    return 0, b""
+def _find(known: Iterator[tuple[int, int, bytes]], uid: int) -> tuple[int, int, bytes] | None:
+    """Number, UID and flags of a row: both sides ascend, so each is walked once."""
+    for row in known:
+        if row[1] == uid:
+            return row
+    return None
 
 
 async def _messages(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
@@ -148,8 +145,9 @@ def _said(
     """One FETCH response. A message's octets come as they are: put into a format they would be copied."""
     view, uid = session.selected, row[0]
     marked = plan.marks_seen and _mark_seen(session, view, uid)
-    yield b"* %d FETCH (" % view.number(uid)
-    yield from plan.pieces((uid, view.flag_text(uid), *row[1:], *found))
+    number = view.number(uid)
+    yield b"* %d FETCH (" % number
+    yield from plan.pieces((number, uid, view.flag_text(uid), *row[1:], *found))
     if marked and not plan.shows_flags:
         yield b" FLAGS " + view.flag_text(uid)
     yield b")\r\n"

@@ -69,8 +69,8 @@ def test_parse_refuses(text):
 def choose(header: bytes, *names: bytes, keep: bool = True) -> bytes:
     """By the few and by the many names alike; both ways must agree."""
     spec = Spec.FIELDS if keep else Spec.FIELDS_NOT
-    few = sections.choose(header, Section(spec, fields=names))
-    many = sections.choose(header, Section(spec, fields=(*names, *(b"-%d" % n for n in range(100)))))
+    few = sections.chooser(Section(spec, fields=names))(header)
+    many = sections.chooser(Section(spec, fields=(*names, *(b"-%d" % n for n in range(100)))))(header)
     assert few == many
     return few
 
