@@ -72,7 +72,7 @@ class Site:
         client = imaplib.IMAP4_SSL(self.imaps.host, self.imaps.port, ssl_context=self.tls(), timeout=30)
         try:
             client.login(account.address, account.password)
-        except imaplib.IMAP4.error:
+        except BaseException:
             client.shutdown()
             raise
         return client
@@ -80,8 +80,12 @@ class Site:
     def submitter(self, account: Account) -> smtplib.SMTP:
         """Logged in over STARTTLS."""
         client = smtplib.SMTP(self.submission.host, self.submission.port, timeout=30)
-        client.starttls(context=self.tls())
-        client.login(account.address, account.password)
+        try:
+            client.starttls(context=self.tls())
+            client.login(account.address, account.password)
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def relay(

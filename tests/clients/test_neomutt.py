@@ -64,7 +64,7 @@ set recall = no
 set abort_unmodified = no
 set abort_nosubject = no
 set sleep_time = 0
-set sort = date-received
+set sort = mailbox-order
 set use_envelope_from = yes
 set hostname = "client.test"
 """

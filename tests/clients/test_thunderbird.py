@@ -89,6 +89,7 @@ def test_is_told_of_new_mail_by_idle_and_saves_its_attachment(
     bird: Thunderbird, site: Site, tmp_path: Path
 ) -> None:
     bird.open_folder("INBOX")
+    bird.wait("all messages", "return subjects().length >= args[0]", len(_inbox_subjects(site)))
     form = random.Random(2).randbytes(200_000)
     began = time.monotonic()
     site.relay(["ann@acme.test"], bytes(_letter("Told by IDLE", form)))
