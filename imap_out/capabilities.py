@@ -50,6 +50,13 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"SPECIAL-USE", _inside),  # RFC 6154
 )
 
+    (b"CREATE-SPECIAL-USE", _inside),  # RFC 6154
+    (b"LIST-EXTENDED", _inside),  # RFC 5258
+    (b"LIST-STATUS", _inside),  # RFC 5819
+    (b"STATUS=SIZE", _inside),  # RFC 8438
+    (b"ESEARCH", _inside),  # RFC 4731
+    (b"SEARCHRES", _inside),  # RFC 5182
+    (b"WITHIN", _inside),  # RFC 5032
 
 def of(session: Session) -> list[bytes]:
     """Those that hold now, in a fixed order."""

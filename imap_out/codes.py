@@ -55,6 +55,7 @@ CODES: Mapping[Reason, bytes] = {
     Reason.NO_SUCH_FOLDER: b"NONEXISTENT",
     Reason.FOLDER_EXISTS: b"ALREADYEXISTS",
     Reason.FOLDER_NOT_PERMITTED: b"CANNOT",
+    Reason.USE_NOT_PERMITTED: b"USEATTR",  # RFC 6154 section 3
     Reason.NO_SUCH_MESSAGE: b"EXPUNGEISSUED",
     Reason.EXPIRED: b"EXPUNGEISSUED",  # EXPIRED in RFC 5530 is about passwords
     Reason.LIMIT: b"LIMIT",

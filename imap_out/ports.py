@@ -54,7 +54,10 @@ class Mailstore(Protocol):
         ...
 
     def create(self, name: str, special_use: str = "") -> Folder:
-        """Also makes missing parents; Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | LIMIT)."""
+        """Also makes missing parents; a special use is one folder's alone.
+
+        Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | USE_NOT_PERMITTED | LIMIT).
+        """
         ...
 
     def delete(self, folder: Folder) -> None:

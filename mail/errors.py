@@ -34,6 +34,7 @@ class Reason(Enum):
     NO_SUCH_FOLDER = auto()
     FOLDER_EXISTS = auto()
     FOLDER_NOT_PERMITTED = auto()
+    USE_NOT_PERMITTED = auto()
     NO_SUCH_MESSAGE = auto()
     EXPIRED = auto()
     LIMIT = auto()

@@ -63,6 +63,7 @@ CODES: dict[Reason, tuple[int, str]] = {
     Reason.NO_SUCH_FOLDER: (550, "5.2.0"),
     Reason.FOLDER_EXISTS: (550, "5.2.0"),
     Reason.FOLDER_NOT_PERMITTED: (550, "5.2.0"),
+    Reason.USE_NOT_PERMITTED: (550, "5.2.0"),
     Reason.NO_SUCH_MESSAGE: (550, "5.6.0"),
     Reason.EXPIRED: (550, "5.6.0"),
     Reason.NO_SUCH_ACCOUNT: (550, "5.1.1"),

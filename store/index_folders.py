@@ -99,16 +99,16 @@ def special(db: Connection, use: str, now: int) -> Folder:
 
 
 def create(db: Connection, name: str, special_use: str, now: int) -> Folder:
-    """With missing parents; Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | LIMIT)."""
+    """With missing parents; Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | USE_NOT_PERMITTED | LIMIT)."""
     # RFC 9051 section 6.3.4: a trailing separator only says that children will follow.
     wanted = canonical(name[:-1] if name.endswith("/") and len(name) > 1 else name)
     if special_use and special_use not in SPECIAL_USES:
-        raise Refusal(Reason.FOLDER_NOT_PERMITTED, "That special use is not supported.")
+        raise Refusal(Reason.USE_NOT_PERMITTED, "That special use is not supported.")
     with writing(db) as mod_seq:
         if _exists(db, wanted):
             raise Refusal(Reason.FOLDER_EXISTS, "There is a folder of that name already.")
         if special_use and db.execute("SELECT 1 FROM folder WHERE special_use = ?", (special_use,)):
-            raise Refusal(Reason.FOLDER_NOT_PERMITTED, "Another folder has that special use.")
+            raise Refusal(Reason.USE_NOT_PERMITTED, "Another folder has that special use.")
         _provide_parents(db, mod_seq, wanted, now)
         _insert(db, mod_seq, wanted, special_use, now)
     return folder(db, wanted)

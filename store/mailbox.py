@@ -88,7 +88,7 @@ class Mailbox:
         return index_folders.special(self._db, use, self._now())
 
     def create(self, name: str, special_use: str = "") -> Folder:
-        """Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | LIMIT)."""
+        """Refusal(FOLDER_EXISTS | FOLDER_NOT_PERMITTED | USE_NOT_PERMITTED | LIMIT)."""
         made = index_folders.create(self._db, name, special_use, self._now())
         self._shared.tell()
         return made

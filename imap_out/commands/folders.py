@@ -2,24 +2,27 @@
 
 Sent by members. A name is decoded strictly here (`imap_out.utf7`) and judged by the store.
 
-    create = "CREATE" SP mailbox         ; RFC 3501 section 6.3.3
+    create = "CREATE" SP mailbox [SP "(USE (" [use-attr *(SP use-attr)] "))"]   ; RFC 3501 6.3.3, RFC 6154 6
     rename = "RENAME" SP mailbox SP mailbox
     status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from imap_out import wording
 from imap_out.codes import Answer, ok
 from imap_out.grammar import Arguments, bad
 from mail.errors import Reason, Refusal
-from mail.mailbox import Status
+from mail.mailbox import Folder, Status
 
 if TYPE_CHECKING:
     from imap_out.session import Session
+
+_USE = re.compile(rb"\\[A-Za-z]{1,40}")
 
 STATUS_ITEMS: Mapping[bytes, Callable[[Status], int]] = {
     b"MESSAGES": lambda s: s.messages,
@@ -27,6 +30,7 @@ STATUS_ITEMS: Mapping[bytes, Callable[[Status], int]] = {
     b"UIDNEXT": lambda s: s.uid_next,
     b"UIDVALIDITY": lambda s: s.uid_validity,
     b"UNSEEN": lambda s: s.unseen,
+    b"SIZE": lambda s: s.size,  # RFC 8438: the sum of RFC822.SIZE
 }
 
 
@@ -47,9 +51,27 @@ async def create(session: Session, arguments: Arguments) -> Answer:
     """RFC 3501 section 6.3.3: a separator at the end only says that children will come."""
     arguments.space()
     name = arguments.mailbox()
+    uses: list[bytes] = []
+    if not arguments.ended:
+        arguments.space()
+        uses = _uses(arguments)
     arguments.end()
-    session.store.create(_creatable(name.removesuffix("/")))
+    if len(uses) > 1:
+        # RFC 6154 section 3: the server may refuse what it cannot keep; a folder has one use here.
+        raise Refusal(Reason.USE_NOT_PERMITTED, "A folder can have one special use.")
+    session.store.create(_creatable(name.removesuffix("/")), uses[0].decode("ascii") if uses else "")
     return ok(b"Folder created.")
+
+
+def _uses(arguments: Arguments) -> list[bytes]:
+    """`"(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"` (RFC 6154 section 6)."""
+    arguments.expect(b"(")
+    if arguments.word() != b"USE":
+        raise bad("There is no such CREATE parameter.")
+    arguments.space()
+    uses = arguments.list_of(lambda: arguments.match(_USE, "A special use is missing.")[0])
+    arguments.expect(b")", "The list is not closed.")
+    return list(dict.fromkeys(b"\\" + use[1:].capitalize() for use in uses))
 
 
 async def delete(session: Session, arguments: Arguments) -> Answer:
@@ -78,14 +100,25 @@ async def status(session: Session, arguments: Arguments) -> Answer:
     arguments.space()
     name = arguments.mailbox()
     arguments.space()
-    items = arguments.list_of(arguments.word)
+    items = status_items(arguments)
     arguments.end()
+    session.say(status_line(session, name, session.store.folder(name), items))
+    return ok(b"Status shown.")
+
+
+def status_items(arguments: Arguments) -> list[bytes]:
+    """`"(" status-att *(SP status-att) ")"`."""
+    items = arguments.list_of(arguments.word)
     if not items or any(item not in STATUS_ITEMS for item in items):
         raise bad("There is no such status item.")
-    figures = session.store.status(session.store.folder(name))
+    return items
+
+
+def status_line(session: Session, name: str, folder: Folder, items: Sequence[bytes]) -> bytes:
+    """The response; Refusal(NO_SUCH_FOLDER), Unavailable."""
+    figures = session.store.status(folder)
     pairs = b" ".join(b"%b %d" % (item, STATUS_ITEMS[item](figures)) for item in items)
-    session.say(b"* STATUS %b (%b)\r\n" % (wording.mailbox(name), pairs))
-    return ok(b"Status shown.")
+    return b"* STATUS %b (%b)\r\n" % (wording.mailbox(name), pairs)
 
 
 def _only_name(arguments: Arguments) -> str:

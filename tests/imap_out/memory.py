@@ -161,6 +161,9 @@ class MemoryStore:
         if any(level in ("", ".", "..") for level in levels):
             raise Refusal(Reason.FOLDER_NOT_PERMITTED, "That folder name is not permitted.")
         for depth in range(1, len(levels)):
+        uses = {box.special_use for box in self.account.boxes.values()}
+        if special_use and (special_use in uses or special_use not in {*DEFAULTS.values(), "\\Flagged"}):
+            raise Refusal(Reason.USE_NOT_PERMITTED, "That special use is taken or unknown.")
             parent = "/".join(levels[:depth])
             if parent not in self.account.boxes:
                 self.account.add(parent)

@@ -95,6 +95,18 @@ def test_folders(hold):
     hold(test)
 
 
+def test_special_use(hold):
+    async def test(store, _reopen, _clock):
+        assert refusal(store.create, "Old", "\\Archive") is Reason.USE_NOT_PERMITTED
+        assert refusal(store.create, "Old", "\\Nonsense") is Reason.USE_NOT_PERMITTED
+        assert refusal(store.folder, "Old") is Reason.NO_SUCH_FOLDER
+        store.delete(store.folder("Archive"))
+        assert store.create("Old", "\\Archive").special_use == "\\Archive"
+        assert store.folder("Old").special_use == "\\Archive"
+
+    hold(test)
+
+
 def test_subscriptions(hold):
     async def test(store, _reopen, _clock):
         store.create("x")

@@ -141,8 +141,8 @@ def test_the_number_of_folders_and_subscriptions_is_bounded(
 
 def test_special_use_is_given_once(tmp_path: Path) -> None:
     async def scenario(_there: House, box: Mailbox) -> None:
-        refused(Reason.FOLDER_NOT_PERMITTED, box.create, "Other", "\\Sent")
-        refused(Reason.FOLDER_NOT_PERMITTED, box.create, "Other", "\\Nonsense")
+        refused(Reason.USE_NOT_PERMITTED, box.create, "Other", "\\Sent")
+        refused(Reason.USE_NOT_PERMITTED, box.create, "Other", "\\Nonsense")
         box.delete(box.folder("Sent"))
         assert box.create("Gesendet", "\\Sent").special_use == "\\Sent"
         assert box.special("\\Sent").name == "Gesendet"
