@@ -48,6 +48,9 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"UIDPLUS", _inside),  # RFC 4315
     (b"MOVE", _inside),  # RFC 6851
     (b"SPECIAL-USE", _inside),  # RFC 6154
+    (b"ESEARCH", _inside),  # RFC 4731
+    (b"SEARCHRES", _inside),  # RFC 5182
+    (b"WITHIN", _inside),  # RFC 5032
 )
 
     (b"CREATE-SPECIAL-USE", _inside),  # RFC 6154

@@ -41,6 +41,10 @@ _MOST_FLAGS = 200
 
 T = TypeVar("T")
 
+SAVED = NumberSet(())
+"""Stands for `$`, the messages that the last SEARCH saved (RFC 5182); the view knows them. The
+object itself is the mark."""
+
 
 def bad(words: str) -> Refusal:
     """What is raised for anything the grammar does not know; becomes a tagged BAD."""
@@ -181,7 +185,9 @@ class Arguments:
         return _decoded(octets)
 
     def sequence_set(self) -> NumberSet:
-        """Numbers and ranges, `*` unresolved."""
+        """Numbers and ranges, `*` unresolved; or SAVED for `$` (RFC 5182 section 3)."""
+        if self.taken(b"$"):
+            return SAVED
         text = self.match(_SET, "A set of messages is missing.")[0]
         try:
             return NumberSet.parse(text)

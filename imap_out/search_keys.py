@@ -19,7 +19,22 @@ from imap_out.limits import Limits
 from imap_out.view import View
 from mail.errors import Reason, Refusal
 from mail.mailbox import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN
-from mail.search import All, And, Dated, Field, Flagged, Header, Key, Moment, Not, Or, Sized, Text, Uids
+from mail.search import (
+    Aged,
+    All,
+    And,
+    Dated,
+    Field,
+    Flagged,
+    Header,
+    Key,
+    Moment,
+    Not,
+    Or,
+    Sized,
+    Text,
+    Uids,
+)
 
 CHARSET = re.compile(rb"(?i:CHARSET) ")
 _CHARSET_NAME = re.compile(rb"[A-Za-z0-9_.:+-]{1,40}")
@@ -27,7 +42,7 @@ _CHARSET_NAME = re.compile(rb"[A-Za-z0-9_.:+-]{1,40}")
 _NOT_FOR_MAIL = re.compile(r"idna|punycode|.*unicode.escape|undefined|mbcs|oem|charmap")
 _NOT = re.compile(rb"(?i:NOT) ")
 _OR = re.compile(rb"(?i:OR) ")
-_BARE_SET = re.compile(rb"(?=[0-9*])")
+_BARE_SET = re.compile(rb"(?=[0-9*$])")
 
 
 def charset(name: bytes) -> str | None:
@@ -143,6 +158,12 @@ class Reader:
         self.arguments.space()
         return self.arguments.number()
 
+    def seconds(self) -> int:
+        """An interval of WITHIN: nz-number (RFC 5032 section 3)."""
+        if not (seconds := self.number()):
+            raise bad("An interval is one second or more.")
+        return seconds
+
     def day(self) -> int:
         """Days since the epoch."""
         self.arguments.space()
@@ -197,6 +218,7 @@ KEYS: Mapping[bytes, Read] = {
     b"LARGER": lambda r: Sized(r.number(), None),
     b"NEW": lambda r: And((Uids(r.view.recent), Flagged(SEEN, False))),
     b"OLD": lambda r: Not(Uids(r.view.recent)),
+    b"OLDER": lambda r: Aged(r.seconds(), True),
     b"ON": _on(Moment.INTERNAL),
     b"RECENT": lambda r: Uids(r.view.recent),
     b"SEEN": _has(SEEN),
@@ -215,4 +237,5 @@ KEYS: Mapping[bytes, Read] = {
     b"UNFLAGGED": _has(FLAGGED, False),
     b"UNKEYWORD": lambda r: Flagged(r.keyword(), False),
     b"UNSEEN": _has(SEEN, False),
+    b"YOUNGER": lambda r: Aged(r.seconds(), False),
 }

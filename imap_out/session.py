@@ -58,6 +58,7 @@ class Session:
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
         self.failed_logins = 0
+        self.tag = b""  # of the command under way
         self._store: Mailstore | None = None
         self._framer = Framer(limits.before_login, budget or Budget(limits.in_flight))
         self._stirred = asyncio.Event()
@@ -317,7 +318,7 @@ class Session:
 
     async def _execute(self, arguments: Arguments) -> None:
         found = arguments.optional(_TAG)
-        tag = found[0] if found else b"*"
+        tag = self.tag = found[0] if found else b"*"
         name, row = b"", None
         try:
             name, row = self._row(arguments, tagged=found is not None)

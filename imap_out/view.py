@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from imap_out import wording
-from imap_out.grammar import bad
+from imap_out.grammar import SAVED, bad
 from imap_out.ports import Mailstore
 from mail.errors import Reason, Refusal
 from mail.mailbox import SEEN, SYSTEM_FLAGS, Entry, Flags, Folder
@@ -40,6 +40,7 @@ class View:
         self._uids = array("I", [entry.uid for entry in entries])
         self._flags = [entry.flags for entry in entries]
         self._mod_seq = standing.highest_mod_seq
+        self._saved: Sequence[int] = ()  # of `$`, ascending
         self._recent: list[tuple[int, int]] = []
         self._told: dict[int, int] = {}  # uid -> mod-sequence that the client knows from its own STORE
         self._gone: set[int] = set()
@@ -75,6 +76,8 @@ class View:
         RFC 3501 section 9, `seq-number`: a number beyond the folder is BAD, as is `*` in an
         empty one: the two sides disagree about what is there.
         """
+        if numbers is SAVED:
+            return list(self._still_saved())  # RFC 5182 section 2.1: an empty `$` is no error
         count = len(self._uids)
         if any(number > count or not count for pair in numbers.ranges for number in pair):
             raise bad("There is no message of that number.")
@@ -85,12 +88,22 @@ class View:
         return list(self.resolve_uids(uids).among(self._uids))
 
     def resolve_uids(self, uids: NumberSet) -> NumberSet:
-        """`*` is the largest UID here."""
+        """`*` is the largest UID here, `$` what was saved."""
+        if uids is SAVED:
+            return NumberSet.of(self._still_saved())
         return uids.resolve(self._uids[-1] if self._uids else 0)
 
     def chosen(self, numbers: NumberSet, *, by_uid: bool) -> list[int]:
         """The UIDs that a command's set names, ascending."""
         return self.by_uid(numbers) if by_uid else self.by_number(numbers)
+
+    def save(self, uids: Sequence[int]) -> None:
+        """`$` from now on: ascending UIDs (RFC 5182 section 2.1)."""
+        self._saved = uids
+
+    def _still_saved(self) -> Iterator[int]:
+        """RFC 5182 section 2.1: what is expunged leaves `$` at once, told or not."""
+        return (uid for _, uid in self.numbered(self._saved) if uid not in self._gone)
 
     def require(self, uids: Sequence[int]) -> None:
         """Refusal(NO_SUCH_MESSAGE) when one of them is gone, though its number is still in use."""
@@ -99,6 +112,8 @@ class View:
 
     def spans(self, numbers: NumberSet) -> NumberSet:
         """A set of numbers as the UIDs they stand for; numbers beyond the folder match nothing."""
+        if numbers is SAVED:
+            return self.resolve_uids(numbers)
         count = len(self._uids)
         return NumberSet(
             tuple(

@@ -89,6 +89,14 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True)
+class Aged:
+    """Whether the internal date lies `seconds` or more back; with `older` False: or less (RFC 5032)."""
+
+    seconds: int
+    older: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModSeq:
     """mod-sequence >= `least` (RFC 7162)."""
 
@@ -129,4 +137,4 @@ def alternatives(key: Or) -> Iterator[Key]:
             yield inner
 
 
-Key = All | Uids | Flagged | Text | Header | Dated | Sized | ModSeq | Not | And | Or
+Key = All | Uids | Flagged | Text | Header | Dated | Aged | Sized | ModSeq | Not | And | Or

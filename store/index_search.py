@@ -19,6 +19,7 @@ from mail.errors import Reason, Refusal
 from mail.headers import collapsed
 from mail.mailbox import Folder
 from mail.search import (
+    Aged,
     All,
     And,
     Dated,
@@ -56,7 +57,18 @@ _WORDS = {
 }
 _MOMENTS = {Moment.INTERNAL: "e.internal_date", Moment.SAVED: "e.saved"}
 _MESSAGE = " JOIN message m ON m.message_no = e.message_no"
-_COST: dict[type, int] = {All: 0, Uids: 0, Flagged: 1, ModSeq: 1, Sized: 1, Dated: 1, Not: 3, Or: 3, And: 3}
+_COST: dict[type, int] = {
+    All: 0,
+    Uids: 0,
+    Flagged: 1,
+    ModSeq: 1,
+    Sized: 1,
+    Dated: 1,
+    Aged: 1,
+    Not: 3,
+    Or: 3,
+    And: 3,
+}
 
 
 def search(db: Connection, folder: Folder, key: Key, now: int, whole_text: Reader) -> list[int]:
@@ -66,16 +78,19 @@ def search(db: Connection, folder: Folder, key: Key, now: int, whole_text: Reade
         "SELECT uid FROM entry WHERE folder_id = ? AND expires > ? ORDER BY uid", (folder.folder_id, now)
     )
     everything = [row[0] for row in rows]
-    return sorted(_Search(db, folder.folder_id, everything, whole_text).matching(key, set(everything)))
+    return sorted(_Search(db, folder.folder_id, everything, now, whole_text).matching(key, set(everything)))
 
 
 class _Search:
     """One run: what `matching` needs to know at every level."""
 
-    def __init__(self, db: Connection, folder_id: int, everything: list[int], whole_text: Reader) -> None:
+    def __init__(
+        self, db: Connection, folder_id: int, everything: list[int], now: int, whole_text: Reader
+    ) -> None:
         self._db = db
         self._folder_id = folder_id
         self._everything = everything
+        self._now = now
         self._whole_text = whole_text
         self._cut: set[int] | None = None
         self._read: dict[int, bytes] = {}
@@ -114,6 +129,9 @@ class _Search:
             case Dated(moment, first, end):
                 first, end = (None if day is None else day * _DAY for day in (first, end))
                 return self._range(_MOMENTS[moment], first, end, among, "")
+            case Aged(seconds, older):  # RFC 5032 section 3: both hold at the very second
+                side = "<=" if older else ">="
+                return self._where(f"e.internal_date {side} ?", (self._now - seconds,), among)
             case Header(name, needle):
                 return self._header(fold(name), fold(collapsed(needle)), among)
             case Text(field, needle):

@@ -23,6 +23,7 @@ from mail.mailbox import (
     Status,
 )
 from mail.search import (
+    Aged,
     All,
     And,
     Dated,
@@ -160,10 +161,10 @@ class MemoryStore:
         levels = name.split("/")
         if any(level in ("", ".", "..") for level in levels):
             raise Refusal(Reason.FOLDER_NOT_PERMITTED, "That folder name is not permitted.")
-        for depth in range(1, len(levels)):
         uses = {box.special_use for box in self.account.boxes.values()}
         if special_use and (special_use in uses or special_use not in {*DEFAULTS.values(), "\\Flagged"}):
             raise Refusal(Reason.USE_NOT_PERMITTED, "That special use is taken or unknown.")
+        for depth in range(1, len(levels)):
             parent = "/".join(levels[:depth])
             if parent not in self.account.boxes:
                 self.account.add(parent)
@@ -323,7 +324,8 @@ class MemoryStore:
         box = self._box(folder)
         self._purge(box)
         await asyncio.sleep(0)
-        return [uid for uid, mail in sorted(box.mails.items()) if _matches(key, uid, mail)]
+        now = self.account.clock()
+        return [uid for uid, mail in sorted(box.mails.items()) if _matches(key, uid, mail, now)]
 
     def watch(self, told: Callable[[], None]) -> Callable[[], None]:
         self.account.watchers.append(told)
@@ -383,7 +385,7 @@ class MemoryStore:
         }[column]
 
 
-def _matches(key: Key, uid: int, mail: Mail) -> bool:
+def _matches(key: Key, uid: int, mail: Mail, now: int) -> bool:
     match key:
         case All():
             return True
@@ -407,6 +409,8 @@ def _matches(key: Key, uid: int, mail: Mail) -> bool:
         case Dated(moment, first, end):
             day = _day(moment, mail)
             return day is not None and (first is None or first <= day) and (end is None or day < end)
+        case Aged(seconds, older):
+            return mail.date <= now - seconds if older else mail.date >= now - seconds
         case Sized(above, below):
             return (above is None or mail.summary.size > above) and (
                 below is None or mail.summary.size < below
@@ -414,11 +418,11 @@ def _matches(key: Key, uid: int, mail: Mail) -> bool:
         case ModSeq(least):
             return mail.mod_seq >= least
         case Not(inner):
-            return not _matches(inner, uid, mail)
+            return not _matches(inner, uid, mail, now)
         case And(keys):
-            return all(_matches(k, uid, mail) for k in keys)
+            return all(_matches(k, uid, mail, now) for k in keys)
         case Or():
-            return any(_matches(k, uid, mail) for k in alternatives(key))
+            return any(_matches(k, uid, mail, now) for k in alternatives(key))
 
 
 def _headers(place: Field, summary: Summary) -> str:

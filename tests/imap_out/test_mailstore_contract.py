@@ -12,7 +12,7 @@ from imap_out.ports import Mailstore
 from mail.errors import Reason, Refusal
 from mail.mailbox import DELETED, SEEN, Column, FlagChange, Folder
 from mail.numbers import NumberSet
-from mail.search import All, And, Dated, Field, Flagged, Header, Moment, Not, Or, Sized, Text, Uids
+from mail.search import Aged, All, And, Dated, Field, Flagged, Header, Moment, Not, Or, Sized, Text, Uids
 from tests.imap_out import searched
 from tests.imap_out.memory import Account, MemoryStore
 from tests.imap_out.talk import message
@@ -277,7 +277,7 @@ def test_renaming_inbox_moves_its_messages(hold):
 
 
 def test_search(hold):
-    async def test(store, _reopen, _clock):
+    async def test(store, _reopen, clock):
         folder = store.folder("INBOX")
         await store.append(folder, message(1, "The Straße\r\n"), frozenset({SEEN}), 837_596_665)
         await store.append(folder, message(2, Subject="Ünder"), frozenset({"k"}), None)
@@ -298,6 +298,11 @@ def test_search(hold):
             (Header("date", ""), [1, 2]),
             (Dated(Moment.INTERNAL, None, 10_000), [1]),
             (Dated(Moment.SENT, 8_803, 8_804), [1, 2]),
+            (Aged(1, True), [1]),
+            (Aged(1, False), [2]),
+            (Aged(clock.now - 837_596_665, True), [1]),  # both hold at the very second
+            (Aged(clock.now - 837_596_665, False), [1, 2]),
+            (Aged(clock.now - 837_596_664, True), []),
             (Sized(None, 10), []),
             (Sized(10, None), [1, 2]),
             (Not(Flagged(SEEN)), [2]),
