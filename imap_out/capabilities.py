@@ -33,7 +33,8 @@ def _may_log_in(session: Session) -> bool:
 
 ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"IMAP4rev1", _always),  # RFC 3501
-    (b"LITERAL+", _always),  # RFC 7888
+    # RFC 7888 section 5: of "LITERAL+" and "LITERAL-" only one; who sends 4096 octets unasked may send more.
+    (b"LITERAL+", _always),
     (b"SASL-IR", _outside),  # RFC 4959
     (b"STARTTLS", lambda s: _outside(s) and s.wire.can_start_tls and not s.wire.secure),
     (b"LOGINDISABLED", lambda s: _outside(s) and not s.wire.secure),  # RFC 3501 section 6.2.3
@@ -47,20 +48,24 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"UNSELECT", _inside),  # RFC 3691
     (b"UIDPLUS", _inside),  # RFC 4315
     (b"MOVE", _inside),  # RFC 6851
+    (b"CONDSTORE", _inside),  # RFC 7162
+    (b"QRESYNC", _inside),  # RFC 7162
     (b"SPECIAL-USE", _inside),  # RFC 6154
+    (b"CREATE-SPECIAL-USE", _inside),  # RFC 6154
+    (b"LIST-EXTENDED", _inside),  # RFC 5258
+    (b"LIST-STATUS", _inside),  # RFC 5819
+    (b"STATUS=SIZE", _inside),  # RFC 8438
+    (b"OBJECTID", _inside),  # RFC 8474
+    (b"SAVEDATE", _inside),  # RFC 8514
     (b"ESEARCH", _inside),  # RFC 4731
     (b"SEARCHRES", _inside),  # RFC 5182
     (b"WITHIN", _inside),  # RFC 5032
 )
 
-    (b"CREATE-SPECIAL-USE", _inside),  # RFC 6154
-    (b"LIST-EXTENDED", _inside),  # RFC 5258
-    (b"LIST-STATUS", _inside),  # RFC 5819
-    (b"STATUS=SIZE", _inside),  # RFC 8438
-    (b"ESEARCH", _inside),  # RFC 4731
-    (b"SEARCHRES", _inside),  # RFC 5182
-    (b"WITHIN", _inside),  # RFC 5032
 
 def of(session: Session) -> list[bytes]:
     """Those that hold now, in a fixed order."""
-    return [name for name, holds in ROWS if holds(session)]
+    names = [name for name, holds in ROWS if holds(session)]
+    if _inside(session):  # RFC 7889 section 2: octets of one message, for every folder alike
+        names.append(b"APPENDLIMIT=%d" % session.limits.after_login.append)
+    return names

@@ -38,6 +38,8 @@ class Item:
     marks_seen: bool = False
 
 
+EMAIL_LETTER = "M"  # RFC 8474 section 7: no id should look like a number, nor like NIL
+
 _UID = Item(b"UID %d", Column.UID)
 _FLAGS = Item(b"FLAGS %b", Column.FLAGS)
 
@@ -46,6 +48,9 @@ SIMPLE: Mapping[bytes, Item] = {
     b"FLAGS": _FLAGS,
     b"INTERNALDATE": Item(b"INTERNALDATE %b", Column.INTERNAL_DATE, moments.render),
     b"RFC822.SIZE": Item(b"RFC822.SIZE %d", Column.SIZE),
+    b"SAVEDATE": Item(b"SAVEDATE %b", Column.SAVE_DATE, moments.render),  # RFC 8514 section 4.1
+    b"EMAILID": Item(b"EMAILID (%b)", Column.EMAIL_ID, lambda given: (EMAIL_LETTER + given).encode()),
+    b"THREADID": Item(b"THREADID NIL%.0b", Column.FLAGS),  # RFC 8474 section 5.2: not kept, whatever it is
     b"ENVELOPE": Item(b"ENVELOPE %b", Column.ENVELOPE),
     b"BODY": Item(b"BODY %b", Column.BODY),
     b"BODYSTRUCTURE": Item(b"BODYSTRUCTURE %b", Column.BODY_STRUCTURE),

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from imap_out.fetch_items import EMAIL_LETTER
 from imap_out.grammar import Arguments, bad
 from imap_out.limits import Limits
 from imap_out.view import View
@@ -24,6 +25,7 @@ from mail.search import (
     All,
     And,
     Dated,
+    EmailId,
     Field,
     Flagged,
     Header,
@@ -41,6 +43,7 @@ _CHARSET_NAME = re.compile(rb"[A-Za-z0-9_.:+-]{1,40}")
 # Python's own inventions and those with quadratic decoders (CVE-2022-45061) are no mail charsets.
 _NOT_FOR_MAIL = re.compile(r"idna|punycode|.*unicode.escape|undefined|mbcs|oem|charmap")
 _NOT = re.compile(rb"(?i:NOT) ")
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}(?![^ )])")
 _OR = re.compile(rb"(?i:OR) ")
 _BARE_SET = re.compile(rb"(?=[0-9*$])")
 
@@ -164,6 +167,11 @@ class Reader:
             raise bad("An interval is one second or more.")
         return seconds
 
+    def object_id(self) -> str:
+        """RFC 8474 section 7."""
+        self.arguments.space()
+        return self.arguments.match(_OBJECT_ID, "An object id is missing.")[0].decode("ascii")
+
     def day(self) -> int:
         """Days since the epoch."""
         self.arguments.space()
@@ -184,6 +192,17 @@ def _text(field: Field) -> Read:
 
 def _has(flag: str, present: bool = True) -> Read:
     return lambda _: Flagged(flag, present)
+
+
+def _email(reader: Reader) -> Key:
+    letter, email_id = (text := reader.object_id())[0], text[1:]
+    # What FETCH never said names no message, and is no error (RFC 8474 section 5.2).
+    return EmailId(email_id) if letter == EMAIL_LETTER and email_id else Not(All())
+
+
+def _thread(reader: Reader) -> Key:
+    reader.object_id()
+    return Not(All())  # RFC 8474 section 5.2: THREADID is NIL everywhere, so that nothing has this one
 
 
 def _before(moment: Moment) -> Read:
@@ -211,6 +230,7 @@ KEYS: Mapping[bytes, Read] = {
     b"CC": _text(Field.CC),
     b"DELETED": _has(DELETED),
     b"DRAFT": _has(DRAFT),
+    b"EMAILID": _email,
     b"FLAGGED": _has(FLAGGED),
     b"FROM": _text(Field.FROM),
     b"HEADER": lambda r: Header(r.name(), r.text()),
@@ -221,6 +241,10 @@ KEYS: Mapping[bytes, Read] = {
     b"OLDER": lambda r: Aged(r.seconds(), True),
     b"ON": _on(Moment.INTERNAL),
     b"RECENT": lambda r: Uids(r.view.recent),
+    b"SAVEDATESUPPORTED": lambda _: All(),  # RFC 8514 section 4.3: every folder keeps it
+    b"SAVEDBEFORE": _before(Moment.SAVED),
+    b"SAVEDON": _on(Moment.SAVED),
+    b"SAVEDSINCE": _since(Moment.SAVED),
     b"SEEN": _has(SEEN),
     b"SENTBEFORE": _before(Moment.SENT),
     b"SENTON": _on(Moment.SENT),
@@ -229,6 +253,7 @@ KEYS: Mapping[bytes, Read] = {
     b"SMALLER": lambda r: Sized(None, r.number()),
     b"SUBJECT": _text(Field.SUBJECT),
     b"TEXT": _text(Field.TEXT),
+    b"THREADID": _thread,
     b"TO": _text(Field.TO),
     b"UID": Reader.uids,
     b"UNANSWERED": _has(ANSWERED, False),

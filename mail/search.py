@@ -104,6 +104,13 @@ class ModSeq:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailId:
+    """The message of that id, as `mail.mailbox.Column.EMAIL_ID` has it (RFC 8474 section 7)."""
+
+    email_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The complement."""
 
@@ -137,4 +144,4 @@ def alternatives(key: Or) -> Iterator[Key]:
             yield inner
 
 
-Key = All | Uids | Flagged | Text | Header | Dated | Aged | Sized | ModSeq | Not | And | Or
+Key = All | Uids | Flagged | Text | Header | Dated | Aged | Sized | ModSeq | EmailId | Not | And | Or

@@ -23,6 +23,7 @@ from mail.search import (
     All,
     And,
     Dated,
+    EmailId,
     Field,
     Flagged,
     Header,
@@ -64,6 +65,7 @@ _COST: dict[type, int] = {
     ModSeq: 1,
     Sized: 1,
     Dated: 1,
+    EmailId: 1,
     Aged: 1,
     Not: 3,
     Or: 3,
@@ -122,6 +124,8 @@ class _Search:
                 return has if present else among - has
             case ModSeq(least):
                 return self._where("e.mod_seq >= ?", (least,), among)
+            case EmailId(email_id):  # between the dot and the comma of the file's name
+                return self._where("instr(m.file, ?) > 0", (f".{email_id},",), among, _MESSAGE)
             case Sized(above, below):
                 return self._range("e.size", None if above is None else above + 1, below, among, "")
             case Dated(Moment.SENT, first, end):  # NULL, no readable Date, is in no range

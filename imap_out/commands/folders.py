@@ -34,6 +34,22 @@ STATUS_ITEMS: Mapping[bytes, Callable[[Status], int]] = {
 }
 
 
+def mailbox_id(folder: Folder) -> bytes:
+    """`(F12)`: of the folder and not of its name; a new one has another (RFC 8474 section 4)."""
+    return b"(F%d)" % folder.folder_id
+
+
+def _append_limit(session: Session, _folder: Folder) -> bytes:
+    """RFC 7889 section 3: the same for every folder."""
+    return b"%d" % session.limits.after_login.append
+
+
+FOLDER_ITEMS: Mapping[bytes, Callable[[Session, Folder], bytes]] = {
+    b"MAILBOXID": lambda _session, folder: mailbox_id(folder),  # RFC 8474 section 4.3
+    b"APPENDLIMIT": _append_limit,
+}
+
+
 async def subscribe(session: Session, arguments: Arguments) -> Answer:
     """RFC 3501 section 6.3.6; the folder must exist, so that the list stays bounded."""
     name = _only_name(arguments)
@@ -59,8 +75,9 @@ async def create(session: Session, arguments: Arguments) -> Answer:
     if len(uses) > 1:
         # RFC 6154 section 3: the server may refuse what it cannot keep; a folder has one use here.
         raise Refusal(Reason.USE_NOT_PERMITTED, "A folder can have one special use.")
-    session.store.create(_creatable(name.removesuffix("/")), uses[0].decode("ascii") if uses else "")
-    return ok(b"Folder created.")
+    use = uses[0].decode("ascii") if uses else ""
+    made = session.store.create(_creatable(name.removesuffix("/")), use)
+    return ok(b"Folder created.", b"MAILBOXID " + mailbox_id(made))  # RFC 8474 section 4.1
 
 
 def _uses(arguments: Arguments) -> list[bytes]:
@@ -109,7 +126,7 @@ async def status(session: Session, arguments: Arguments) -> Answer:
 def status_items(arguments: Arguments) -> list[bytes]:
     """`"(" status-att *(SP status-att) ")"`."""
     items = arguments.list_of(arguments.word)
-    if not items or any(item not in STATUS_ITEMS for item in items):
+    if not items or any(item not in {*STATUS_ITEMS, *FOLDER_ITEMS} for item in items):
         raise bad("There is no such status item.")
     return items
 
@@ -117,7 +134,12 @@ def status_items(arguments: Arguments) -> list[bytes]:
 def status_line(session: Session, name: str, folder: Folder, items: Sequence[bytes]) -> bytes:
     """The response; Refusal(NO_SUCH_FOLDER), Unavailable."""
     figures = session.store.status(folder)
-    pairs = b" ".join(b"%b %d" % (item, STATUS_ITEMS[item](figures)) for item in items)
+    pairs = b" ".join(
+        b"%b %d" % (item, STATUS_ITEMS[item](figures))
+        if item in STATUS_ITEMS
+        else b"%b %b" % (item, FOLDER_ITEMS[item](session, folder))
+        for item in items
+    )
     return b"* STATUS %b (%b)\r\n" % (wording.mailbox(name), pairs)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from imap_out.codes import Answer, ok
-from imap_out.grammar import Arguments
+from imap_out.commands.folders import mailbox_id
+from imap_out.grammar import Arguments, bad
 from imap_out.view import View
 from mail.mailbox import DELETED
 
@@ -40,6 +41,10 @@ def _open(session: Session, arguments: Arguments, *, read_only: bool) -> Answer:
         session.say(b"* OK [UNSEEN %d] First unseen.\r\n" % unseen)
     session.say(b"* OK [UIDNEXT %d] Next UID.\r\n" % view.uid_next)
     session.say(b"* OK [UIDVALIDITY %d] UIDs valid.\r\n" % folder.uid_validity)
+    session.say(b"* OK [MAILBOXID %b] Folder's id.\r\n" % mailbox_id(folder))  # RFC 8474 section 4.2
+    session.say(b"* OK [%b] Highest.\r\n" % mod_seqs.highest(view))  # RFC 7162 section 3.1.2.1
+    if known is not None and known.uid_validity == folder.uid_validity:
+        session.say(_news(view, known))
     return ok(b"Folder selected.", b"READ-ONLY" if read_only else b"READ-WRITE")
 
 

@@ -27,6 +27,7 @@ from mail.search import (
     All,
     And,
     Dated,
+    EmailId,
     Field,
     Flagged,
     Header,
@@ -415,6 +416,8 @@ def _matches(key: Key, uid: int, mail: Mail, now: int) -> bool:
             return (above is None or mail.summary.size > above) and (
                 below is None or mail.summary.size < below
             )
+        case EmailId(email_id):
+            return mail.email_id == email_id
         case ModSeq(least):
             return mail.mod_seq >= least
         case Not(inner):

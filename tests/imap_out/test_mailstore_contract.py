@@ -12,7 +12,22 @@ from imap_out.ports import Mailstore
 from mail.errors import Reason, Refusal
 from mail.mailbox import DELETED, SEEN, Column, FlagChange, Folder
 from mail.numbers import NumberSet
-from mail.search import Aged, All, And, Dated, Field, Flagged, Header, Moment, Not, Or, Sized, Text, Uids
+from mail.search import (
+    Aged,
+    All,
+    And,
+    Dated,
+    EmailId,
+    Field,
+    Flagged,
+    Header,
+    Moment,
+    Not,
+    Or,
+    Sized,
+    Text,
+    Uids,
+)
 from tests.imap_out import searched
 from tests.imap_out.memory import Account, MemoryStore
 from tests.imap_out.talk import message
@@ -103,6 +118,26 @@ def test_special_use(hold):
         store.delete(store.folder("Archive"))
         assert store.create("Old", "\\Archive").special_use == "\\Archive"
         assert store.folder("Old").special_use == "\\Archive"
+
+    hold(test)
+
+
+def test_email_ids_and_save_dates(hold):
+    async def test(store, _reopen, clock):
+        folder = await fill(store, 2)
+        first, second = (row[0] for row in store.rows(folder, [1, 2], [Column.EMAIL_ID]))
+        assert first != second and first.isalnum() and first.isascii()
+        assert list(await store.search(folder, EmailId(second))) == [2]
+        assert list(await store.search(folder, Not(EmailId(second)))) == [1]
+        for unknown in ("0", first[:-1], first + "0", first[1:], "E=1"):
+            assert list(await store.search(folder, EmailId(unknown))) == []
+        sent = store.folder("Sent")
+        store.copy(folder, [2], sent)
+        assert list(store.rows(sent, [1], [Column.EMAIL_ID, Column.SAVE_DATE])) == [(second, clock())]
+        assert list(await store.search(sent, EmailId(second))) == [1]
+        today = clock() // 86_400
+        assert list(await store.search(sent, Dated(Moment.SAVED, today, today + 1))) == [1]
+        assert list(await store.search(sent, Dated(Moment.SAVED, None, today))) == []
 
     hold(test)
 
