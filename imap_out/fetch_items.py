@@ -42,10 +42,13 @@ EMAIL_LETTER = "M"  # RFC 8474 section 7: no id should look like a number, nor l
 
 _UID = Item(b"UID %d", Column.UID)
 _FLAGS = Item(b"FLAGS %b", Column.FLAGS)
+_MOD_SEQ = Item(b"MODSEQ (%d)", Column.MOD_SEQ)  # RFC 7162 section 3.1.4.2
+_OF_VIEW = (Column.UID, Column.FLAGS, Column.MOD_SEQ)  # told together, as this session heard them
 
 SIMPLE: Mapping[bytes, Item] = {
     b"UID": _UID,
     b"FLAGS": _FLAGS,
+    b"MODSEQ": _MOD_SEQ,
     b"INTERNALDATE": Item(b"INTERNALDATE %b", Column.INTERNAL_DATE, moments.render),
     b"RFC822.SIZE": Item(b"RFC822.SIZE %d", Column.SIZE),
     b"SAVEDATE": Item(b"SAVEDATE %b", Column.SAVE_DATE, moments.render),  # RFC 8514 section 4.1
@@ -105,27 +108,31 @@ def _body(section: Section, *, peeks: bool) -> Item:
 class Plan:
     """What to read for a list of items, and where in a record each value lies.
 
-    A record is `(number, uid, flag list, *columns after the first, *sections of the message)`.
+    A record is `(number, uid, flag list, mod-sequence, *columns after the first, *sections of the
+    message)`.
     """
 
-    def __init__(self, items: Sequence[Item], *, by_uid: bool) -> None:
+    def __init__(self, items: Sequence[Item], *, by_uid: bool, mod_seqs: bool = False) -> None:
+        if mod_seqs:
+            items = [*items, _MOD_SEQ]
         if by_uid and _UID not in items:
             items = [_UID, *items]
         items = list(dict.fromkeys(items))  # asked twice, answered once
         self._items = items
         self.marks_seen = any(item.marks_seen for item in items)
         self.shows_flags = _FLAGS in items
+        self.shows_mod_seqs = _MOD_SEQ in items
         self.opens = [item.section for item in items if item.section is not None]
-        wanted = [i.column for i in items if i.column not in (None, Column.UID, Column.FLAGS)]
-        columns: list[Column] = [column for column in dict.fromkeys(wanted) if column is not None]
+        wanted = [i.column for i in items if i.column is not None and i.column not in _OF_VIEW]
+        columns: list[Column] = list(dict.fromkeys(wanted))
         self.needs_parts = any(section.needs_parts for section in self.opens)
         if self.needs_parts:
             columns = [Column.PARTS, *(c for c in columns if c is not Column.PARTS)]
         touches_store = columns or self.opens or self.marks_seen
         self.columns = [Column.UID, *columns] if touches_store else []
         self.parts_place = 1  # in a row, when parts are needed
-        places = {Column.UID: 1, Column.FLAGS: 2, **{c: i for i, c in enumerate(columns, 3)}}
-        opened = iter(range(3 + len(columns), 3 + len(columns) + len(self.opens)))
+        places = {c: i for i, c in enumerate((*_OF_VIEW, *columns), 1)}
+        opened = iter(range(4 + len(columns), 4 + len(columns) + len(self.opens)))
         self._places = [
             (places[item.column] if item.column is not None else next(opened), item.render)
             for item in items

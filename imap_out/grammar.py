@@ -29,6 +29,7 @@ _LIST_NAME = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
 _QUOTED = re.compile(rb'"((?:[^"\\\x00\r\n]|\\["\\])*)"')
 _ESCAPED = re.compile(rb"\\(.)")
 _NUMBER = re.compile(rb"[0-9]{1,10}(?![0-9])")
+_LONG_NUMBER = re.compile(rb"[0-9]{1,19}(?![0-9])")
 _FLAG = re.compile(rb'\\?[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 _SET = re.compile(rb"[0-9*:,]+")
 _DATE = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
@@ -159,6 +160,13 @@ class Arguments:
         """0 to 2^32-1."""
         value = int(self.match(_NUMBER, "A number is missing or too large.")[0])
         if value > 0xFFFFFFFF:
+            raise bad("A number is too large.")
+        return value
+
+    def long_number(self) -> int:
+        """0 to 2^63-1: a mod-sequence (RFC 7162 section 7)."""
+        value = int(self.match(_LONG_NUMBER, "A number is missing or too large.")[0])
+        if value >= 1 << 63:
             raise bad("A number is too large.")
         return value
 

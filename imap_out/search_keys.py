@@ -30,6 +30,7 @@ from mail.search import (
     Flagged,
     Header,
     Key,
+    ModSeq,
     Moment,
     Not,
     Or,
@@ -172,6 +173,19 @@ class Reader:
         self.arguments.space()
         return self.arguments.match(_OBJECT_ID, "An object id is missing.")[0].decode("ascii")
 
+    def mod_seq(self) -> int:
+        """RFC 7162 section 3.1.5: without the name and kind of an entry, or with. There is one
+        mod-sequence for all flags of a message, so that they are read and count for nothing."""
+        self.arguments.space()
+        if self.arguments.at_string:
+            if not self.arguments.string().lower().startswith(b"/flags/"):
+                raise bad("There is no such entry.")
+            self.arguments.space()
+            if self.arguments.word() not in (b"PRIV", b"SHARED", b"ALL"):
+                raise bad("There is no such kind of entry.")
+            self.arguments.space()
+        return self.arguments.long_number()
+
     def day(self) -> int:
         """Days since the epoch."""
         self.arguments.space()
@@ -236,6 +250,7 @@ KEYS: Mapping[bytes, Read] = {
     b"HEADER": lambda r: Header(r.name(), r.text()),
     b"KEYWORD": lambda r: Flagged(r.keyword()),
     b"LARGER": lambda r: Sized(r.number(), None),
+    b"MODSEQ": lambda r: ModSeq(r.mod_seq()),
     b"NEW": lambda r: And((Uids(r.view.recent), Flagged(SEEN, False))),
     b"OLD": lambda r: Not(Uids(r.view.recent)),
     b"OLDER": lambda r: Aged(r.seconds(), True),

@@ -21,7 +21,7 @@ from imap_out.framing import Abuse, Continue, Event, Frame, Framer, Line, Refuse
 from imap_out.grammar import Arguments
 from imap_out.limits import Budget, Limits
 from imap_out.ports import Directory, Journal, Mailstore
-from imap_out.states import State, Tell
+from imap_out.states import Enabled, State, Tell
 from imap_out.table import SELECTED, TABLE, Row
 from imap_out.view import View
 from imap_out.wire import Wire
@@ -57,6 +57,8 @@ class Session:
         self.limits = limits
         self.state = State.NOT_AUTHENTICATED
         self.view: View | None = None
+        self.enabled = Enabled()
+        self.asked_for: set[bytes] = set()  # by ENABLE
         self.failed_logins = 0
         self.tag = b""  # of the command under way
         self._store: Mailstore | None = None

@@ -8,6 +8,7 @@ Apart because the table, the session and the capabilities name them, and none ma
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
 
 
@@ -26,3 +27,11 @@ class Tell(Enum):
     NOTHING = auto()
     NO_EXPUNGE = auto()  # numbers in the client's next pipelined command must stay true
     ALL = auto()
+
+
+@dataclass(slots=True)
+class Enabled:
+    """What a client has switched on; nothing of it is ever switched off (RFC 5161 section 3.1)."""
+
+    condstore: bool = False  # RFC 7162 section 3.1: answers about flags hold MODSEQ
+    qresync: bool = False  # RFC 7162 section 3.2.3: VANISHED instead of EXPUNGE; has CONDSTORE in it

@@ -4,7 +4,7 @@ Apart because message numbers mean something only between this server and this c
 client counts messages by the EXISTS and EXPUNGE it has been sent, so a message that is gone
 keeps its number here until its EXPUNGE may be said (RFC 3501 sections 2.3.1.2, 7.4.1).
 
-Numbers are 1 to `len(view)`; UIDs ascend with them. Memory is 12 octets a message.
+Numbers are 1 to `len(view)`; UIDs ascend with them. Memory is 20 octets a message.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from imap_out import wording
 from imap_out.grammar import SAVED, bad
 from imap_out.ports import Mailstore
+from imap_out.states import Enabled
 from mail.errors import Reason, Refusal
 from mail.mailbox import SEEN, SYSTEM_FLAGS, Entry, Flags, Folder
 from mail.numbers import NumberSet
+
+FlagRow = tuple[int, int, bytes, int]
+"""Number, UID, flag list, mod-sequence of these flags."""
 
 _FUTURE = (1 << 63) - 1  # the largest mod-sequence (RFC 7162 section 7); nothing came after it
 
@@ -26,7 +30,9 @@ _FUTURE = (1 << 63) - 1  # the largest mod-sequence (RFC 7162 section 7); nothin
 class View:
     """Made by SELECT and EXAMINE. `refresh` hears, `tell` says."""
 
-    def __init__(self, store: Mailstore, folder: Folder, *, read_only: bool) -> None:
+    def __init__(
+        self, store: Mailstore, folder: Folder, *, read_only: bool, enabled: Enabled | None = None
+    ) -> None:
         # Where the folder stands, before the entries: what comes between is told twice, not never.
         # Not by STATUS, which counts what is counted here anyhow.
         standing = store.changes(folder, _FUTURE)
@@ -34,12 +40,14 @@ class View:
         self.store = store
         self.folder = folder
         self.read_only = read_only
+        self._enabled = enabled or Enabled()
         self.uid_next = standing.uid_next
         self.keywords: set[str] = set()
         self.new_keywords = False  # whether one came into use that the client was not told of
         self._uids = array("I", [entry.uid for entry in entries])
         self._flags = [entry.flags for entry in entries]
-        self._mod_seq = standing.highest_mod_seq
+        self._mod_seqs = array("Q", [entry.mod_seq for entry in entries])
+        self.highest_mod_seq = standing.highest_mod_seq  # what happened up to it was heard
         self._saved: Sequence[int] = ()  # of `$`, ascending
         self._recent: list[tuple[int, int]] = []
         self._told: dict[int, int] = {}  # uid -> mod-sequence that the client knows from its own STORE
@@ -134,11 +142,21 @@ class View:
         """`(\\Seen \\Recent)`."""
         return wording.flags(self.flags(uid), self.is_recent(uid))
 
-    def flag_rows(self, uids: Sequence[int]) -> Iterator[tuple[int, int, bytes]]:
-        """(number, uid, flag list) of ascending UIDs: the listing that every client asks for first."""
+    def mod_seq(self, uid: int) -> int:
+        """Of the flags as last heard; 0 when the message is not here."""
+        place = self.number(uid) - 1
+        return self._mod_seqs[place] if place >= 0 else 0
+
+    def changed_since(self, uids: Sequence[int], mod_seq: int) -> list[int]:
+        """Those of ascending UIDs that changed after it (RFC 7162 section 3.1.4.1)."""
+        mod_seqs = self._mod_seqs
+        return [uid for number, uid in self.numbered(uids) if mod_seqs[number - 1] > mod_seq]
+
+    def flag_rows(self, uids: Sequence[int]) -> Iterator[FlagRow]:
+        """Of ascending UIDs: the listing that every client asks for first."""
         plain: dict[Flags, bytes] = {}
         recent: dict[Flags, bytes] = {}
-        all_flags = self._flags
+        all_flags, mod_seqs = self._flags, self._mod_seqs
         first_recent = self._recent[0][0] if self._recent else 1 << 32
         for number, uid in self.numbered(uids):
             present = all_flags[number - 1]
@@ -147,7 +165,7 @@ class View:
             text = texts.get(present)
             if text is None:
                 text = texts[present] = wording.flags(present, is_recent)
-            yield number, uid, text
+            yield number, uid, text, mod_seqs[number - 1]
 
     def numbered(self, uids: Sequence[int]) -> Iterator[tuple[int, int]]:
         """(number, uid) of ascending UIDs that are here."""
@@ -196,6 +214,7 @@ class View:
             elif expected(self._flags[place]) != entry.flags:
                 self._changed.add(entry.uid)
             self._flags[place] = entry.flags
+            self._mod_seqs[place] = entry.mod_seq
             self._told[entry.uid] = entry.mod_seq
         self._known_keywords()
 
@@ -203,8 +222,8 @@ class View:
 
     def refresh(self) -> None:
         """Hear what happened since; nothing is said yet. Refusal(NO_SUCH_FOLDER) when it is gone."""
-        changes = self.store.changes(self.folder, self._mod_seq)
-        self._mod_seq = changes.highest_mod_seq
+        changes = self.store.changes(self.folder, self.highest_mod_seq)
+        self.highest_mod_seq = changes.highest_mod_seq
         self.uid_next = changes.uid_next
         first_new = 0
         newest = self._uids[-1] if self._uids else 0
@@ -212,13 +231,19 @@ class View:
             if entry.uid > newest:
                 self._uids.append(entry.uid)
                 self._flags.append(entry.flags)
+                self._mod_seqs.append(entry.mod_seq)
                 newest = entry.uid
                 first_new = first_new or entry.uid
             elif self._told.get(entry.uid) != entry.mod_seq:
                 place = self.number(entry.uid) - 1
-                if place >= 0 and self._flags[place] != entry.flags:
-                    self._flags[place] = entry.flags
+                if place < 0:
+                    continue
+                # There and back again is a change to who keeps mod-sequences.
+                moved = self._enabled.condstore and self._mod_seqs[place] != entry.mod_seq
+                if moved or self._flags[place] != entry.flags:
                     self._changed.add(entry.uid)
+                self._flags[place] = entry.flags
+                self._mod_seqs[place] = entry.mod_seq
         self._told.clear()
         for uid in changes.vanished:
             if self.number(uid):
@@ -238,24 +263,47 @@ class View:
             lines.append(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(self._uids), self.recent_count()))
         self._told_exists = len(self._uids)
         if self._changed:
-            # Without UID: mbsync takes a FETCH with one for an answer to its listing.
-            for uid in sorted(self._changed):
-                if number := self.number(uid):
-                    lines.append(b"* %d FETCH (FLAGS %b)\r\n" % (number, self.flag_text(uid)))
+            lines += self.flag_lines(sorted(self._changed))
             self._changed.clear()
         return lines
+
+    def flag_lines(self, uids: Sequence[int], *, by_uid: bool = False, flags: bool = True) -> list[bytes]:
+        """FETCH responses about flags that changed.
+
+        RFC 7162 section 3.1: MODSEQ goes along from the first command that shows that the client
+        knows of it; section 3.2.3: and UID, to who enabled QRESYNC. To others only with `by_uid`:
+        mbsync takes a FETCH with a UID for an answer to its listing.
+        """
+        items = [b"UID %(uid)d"] if by_uid or self._enabled.qresync else []
+        if flags:
+            items.append(b"FLAGS %(flags)b")
+        if self._enabled.condstore:
+            items.append(b"MODSEQ (%(mod_seq)d)")
+        form = b"* %(number)d FETCH (" + b" ".join(items) + b")\r\n"
+        return [
+            form % {b"number": number, b"uid": uid, b"flags": text, b"mod_seq": mod_seq}
+            for number, uid, text, mod_seq in self.flag_rows(uids)
+        ]
 
     def _tell_gone(self) -> list[bytes]:
         """From the last to the first, so that no number moves before it is said."""
         unknown = len(self._uids) - self._told_exists
         lines: list[bytes] = []
+        vanished: list[int] = []
         for uid in sorted(self._gone, reverse=True):
             place = self.number(uid) - 1
-            if place < self._told_exists:  # one that came and went untold has no number to expunge
-                lines.append(b"* %d EXPUNGE\r\n" % (place + 1))
-            else:
+            if place >= self._told_exists:  # one that came and went untold has no number to expunge
                 unknown -= 1
+            elif self._enabled.qresync:
+                vanished.append(uid)
+            else:
+                lines.append(b"* %d EXPUNGE\r\n" % (place + 1))
+        if vanished:  # RFC 7162 section 3.2.10.2: instead of EXPUNGE
+            lines.append(b"* VANISHED " + NumberSet.of(vanished).render() + b"\r\n")
         gone, old = self._gone, self._uids
+        self._mod_seqs = array(
+            "Q", [m for m, uid in zip(self._mod_seqs, old, strict=True) if uid not in gone]
+        )
         self._flags = [f for f, uid in zip(self._flags, old, strict=True) if uid not in gone]
         self._uids = array("I", [uid for uid in old if uid not in gone])
         self._gone = set()

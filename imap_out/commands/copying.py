@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imap_out import mod_seqs
 from imap_out.codes import Answer, ok
 from imap_out.commands.storing import writable
 from imap_out.grammar import Arguments
@@ -59,7 +60,7 @@ def _move(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
     if code := _code(copied):
         # RFC 6851 section 4.3: COPYUID comes untagged, before the EXPUNGE responses.
         session.say(b"* OK [" + code + b"] Moved.\r\n")
-    return ok(b"Moved.")
+    return ok(b"Moved.", mod_seqs.after_removal(session) if code else b"")  # RFC 7162 section 3.2.7
 
 
 def _arguments(session: Session, arguments: Arguments, *, by_uid: bool) -> tuple[list[int], Folder]:

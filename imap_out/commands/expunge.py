@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from imap_out import mod_seqs
 from imap_out.codes import Answer, ok
 from imap_out.commands.storing import writable
 from imap_out.grammar import Arguments
@@ -36,7 +37,8 @@ def _expunge(session: Session, uids: Iterable[int]) -> Answer:
     """The EXPUNGE responses are said by the session's update, like those for others' expunges."""
     view = writable(session)
     deleted = [uid for uid in uids if DELETED in view.flags(uid)]
-    if deleted:
-        session.store.expunge(view.folder, deleted)
-        session.note("expunged", folder=view.folder.folder_id, uids=deleted)
-    return ok(b"Expunged.")
+    if not deleted:
+        return ok(b"Expunged.")
+    session.store.expunge(view.folder, deleted)
+    session.note("expunged", folder=view.folder.folder_id, uids=deleted)
+    return ok(b"Expunged.", mod_seqs.after_removal(session))

@@ -5,7 +5,9 @@ format string a message. A message is opened only when a section beyond its head
 for; then it counts as read (the store's audit), and as \\Seen unless the client peeks.
 
     fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
-            "(" fetch-att *(SP fetch-att) ")")        ; RFC 3501 sections 6.4.5, 9
+            "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]   ; RFC 3501 sections 6.4.5, 9
+    fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"         ; RFC 4466
+    fetch-modifier  = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED"      ; RFC 7162 section 7
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imap_out import sections
+from imap_out import mod_seqs, sections
 from imap_out.codes import Answer, no, ok
 from imap_out.faults import trail
 from imap_out.fetch_items import Plan, read
-from imap_out.grammar import Arguments
-from imap_out.view import View
+from imap_out.grammar import Arguments, bad
+from imap_out.view import FlagRow, View
 from mail import structure
 from mail.errors import Damaged, MailError, Reason, Refusal, Unavailable
 from mail.mailbox import SEEN, Column, FlagChange
@@ -47,9 +49,20 @@ async def _fetch(session: Session, arguments: Arguments, *, by_uid: bool) -> Ans
     arguments.space()
     numbers = arguments.sequence_set()
     arguments.space()
-    plan = Plan(read(arguments), by_uid=by_uid)
+    items = read(arguments)
+    since, vanished = _modifiers(arguments)
     arguments.end()
-    uids = session.selected.chosen(numbers, by_uid=by_uid)
+    if vanished and (since is None or not by_uid or not session.enabled.qresync):
+        raise bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC.")
+    plan = Plan(items, by_uid=by_uid, mod_seqs=since is not None)
+    view = session.selected
+    uids = view.chosen(numbers, by_uid=by_uid)
+    if plan.shows_mod_seqs:
+        mod_seqs.use(session)
+    if since is not None:
+        if vanished:  # RFC 7162 section 3.2.6: before any FETCH response
+            session.say(mod_seqs.vanished_earlier(view, since, view.resolve_uids(numbers)))
+        uids = view.changed_since(uids, since)
     if plan.opens or plan.marks_seen:
         return await _messages(session, plan, uids)
     if plan.columns:
@@ -57,8 +70,29 @@ async def _fetch(session: Session, arguments: Arguments, *, by_uid: bool) -> Ans
     return await _flags(session, plan, uids)
 
 
+def _modifiers(arguments: Arguments) -> tuple[int | None, bool]:
+    """The mod-sequence of CHANGEDSINCE, and whether VANISHED is there."""
+    since, vanished = None, False
+    if arguments.ended:
+        return since, vanished
+    arguments.space()
+    arguments.expect(b"(")
+    while True:
+        name = arguments.word()
+        if name == b"CHANGEDSINCE" and since is None:
+            arguments.space()
+            since = arguments.long_number()
+        elif name == b"VANISHED" and not vanished:
+            vanished = True
+        else:
+            raise bad("There is no such FETCH modifier.")
+        if arguments.taken(b")"):
+            return since, vanished
+        arguments.space()
+
+
 async def _flags(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
-    """FLAGS and UID alone: the view knows them, no row is read."""
+    """FLAGS, UID and MODSEQ alone: the view knows them, no row is read."""
     for start in range(0, len(uids), _MOST_ROWS):
         session.say(plan.lines(session.selected.flag_rows(uids[start : start + _MOST_ROWS])))
         await session.turn()
@@ -96,8 +130,8 @@ async def _listing(session: Session, plan: Plan, uids: Sequence[int]) -> Answer:
     return ok(b"Fetched.")
 
 
-def _find(known: Iterator[tuple[int, int, bytes]], uid: int) -> tuple[int, int, bytes] | None:
-    """Number, UID and flags of a row: both sides ascend, so each is walked once."""
+def _find(known: Iterator[FlagRow], uid: int) -> FlagRow | None:
+    """What the view knows of a row: both sides ascend, so each is walked once."""
     for row in known:
         if row[1] == uid:
             return row
@@ -147,9 +181,11 @@ def _said(
     marked = plan.marks_seen and _mark_seen(session, view, uid)
     number = view.number(uid)
     yield b"* %d FETCH (" % number
-    yield from plan.pieces((number, uid, view.flag_text(uid), *row[1:], *found))
+    yield from plan.pieces((number, uid, view.flag_text(uid), view.mod_seq(uid), *row[1:], *found))
     if marked and not plan.shows_flags:
         yield b" FLAGS " + view.flag_text(uid)
+    if marked and not plan.shows_mod_seqs and session.enabled.condstore:
+        yield b" MODSEQ (%d)" % view.mod_seq(uid)
     yield b")\r\n"
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from imap_out import wording
+from imap_out import mod_seqs, wording
 from imap_out.codes import Answer, ok
 from imap_out.grammar import Arguments, bad
 from mail.errors import Reason, Refusal
@@ -30,6 +30,7 @@ STATUS_ITEMS: Mapping[bytes, Callable[[Status], int]] = {
     b"UIDNEXT": lambda s: s.uid_next,
     b"UIDVALIDITY": lambda s: s.uid_validity,
     b"UNSEEN": lambda s: s.unseen,
+    b"HIGHESTMODSEQ": lambda s: s.highest_mod_seq,  # RFC 7162 section 3.1.7
     b"SIZE": lambda s: s.size,  # RFC 8438: the sum of RFC822.SIZE
 }
 
@@ -133,6 +134,8 @@ def status_items(arguments: Arguments) -> list[bytes]:
 
 def status_line(session: Session, name: str, folder: Folder, items: Sequence[bytes]) -> bytes:
     """The response; Refusal(NO_SUCH_FOLDER), Unavailable."""
+    if b"HIGHESTMODSEQ" in items:
+        mod_seqs.use(session)
     figures = session.store.status(folder)
     pairs = b" ".join(
         b"%b %d" % (item, STATUS_ITEMS[item](figures))

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imap_out import search_keys, wording
+from imap_out import mod_seqs, search_keys, wording
 from imap_out.codes import Answer, no, ok
 from imap_out.grammar import Arguments, bad
 from mail.errors import MailError, Reason, Refusal
@@ -81,12 +81,17 @@ async def _search(session: Session, arguments: Arguments, *, by_uid: bool) -> An
     if key is None:
         return UNKNOWN_CHARSET
     place = 1 if by_uid else 0
+    # RFC 7162 section 3.1.10: of the messages that the answer names, or of all that are counted
+    mod_seq = mod_seqs.of_found(session, key, [uid for _, uid in _kept(pairs, options or frozenset())])
     if options is None:
         numbers = [pair[place] for pair in pairs]
-        session.say(b"* SEARCH" + (b" " + wording.numbers(numbers) if numbers else b"") + b"\r\n")
+        found = b" " + wording.numbers(numbers) if numbers else b""
+        session.say(b"* SEARCH%b%b\r\n" % (found, b" (MODSEQ %d)" % mod_seq if mod_seq else b""))
         return ok(b"Searched.")
     if options != {b"SAVE"}:  # RFC 5182 section 2.1: SAVE alone says nothing
         shown = _shown([pair[place] for pair in pairs], options)
+        if mod_seq:
+            shown += b" MODSEQ %d" % mod_seq
         uid = b" UID" if by_uid else b""
         session.say(b'* ESEARCH (TAG "%b")%b%b\r\n' % (session.tag, uid, shown))
     return ok(b"Searched, and kept." if b"SAVE" in options else b"Searched.")

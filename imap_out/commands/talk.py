@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imap_out import capabilities
+from imap_out import capabilities, mod_seqs
 from imap_out.codes import Answer, ok
 from imap_out.grammar import Arguments, bad
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _MOST_ID_FIELDS = 30  # RFC 2971 section 3.3
 _OUR_ID = b'* ID ("name" "Secure Inbox")\r\n'  # no version: it would only help whoever looks for an old one
 
-ENABLEABLE: Mapping[bytes, Callable[[Session], None]] = {}
+ENABLEABLE: Mapping[bytes, Callable[[Session], None]] = {
+    b"CONDSTORE": mod_seqs.use,  # RFC 7162 section 3.1
+    b"QRESYNC": mod_seqs.use_qresync,  # RFC 7162 section 3.2.3
+}
 """Extensions that a client must ask for: name -> what switches it on."""
 
 
@@ -62,16 +65,19 @@ async def identify(session: Session, arguments: Arguments) -> Answer:
 
 
 async def enable(session: Session, arguments: Arguments) -> Answer:
-    """RFC 5161 section 3.1: what is unknown is ignored."""
-    enabled: list[bytes] = []
+    """RFC 5161 section 3.1: what is unknown is ignored, what is on already is not named again."""
+    asked: list[bytes] = []
     arguments.space()
     while True:
-        name = arguments.word()
-        if name in ENABLEABLE and name not in enabled:
-            ENABLEABLE[name](session)
-            enabled.append(name)
+        asked.append(arguments.word())
         if arguments.ended:
             break
         arguments.space()
+    enabled = [
+        name for name in dict.fromkeys(asked) if name in ENABLEABLE and name not in session.asked_for
+    ]
+    for name in enabled:
+        ENABLEABLE[name](session)
+        session.asked_for.add(name)
     session.say(b" ".join([b"* ENABLED", *enabled]) + b"\r\n")
     return ok(b"Enabled.")
