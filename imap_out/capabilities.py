@@ -33,7 +33,7 @@ def _may_log_in(session: Session) -> bool:
 
 ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"IMAP4rev1", _always),  # RFC 3501
-    # RFC 7888 section 5: of "LITERAL+" and "LITERAL-" only one; who sends 4096 octets unasked may send more.
+    # RFC 7888 section 5: only one of "LITERAL+" and "LITERAL-", and this one grants what that one does.
     (b"LITERAL+", _always),
     (b"SASL-IR", _outside),  # RFC 4959
     (b"STARTTLS", lambda s: _outside(s) and s.wire.can_start_tls and not s.wire.secure),
@@ -55,6 +55,7 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"LIST-EXTENDED", _inside),  # RFC 5258
     (b"LIST-STATUS", _inside),  # RFC 5819
     (b"STATUS=SIZE", _inside),  # RFC 8438
+    (b"MULTIAPPEND", _inside),  # RFC 3502
     (b"OBJECTID", _inside),  # RFC 8474
     (b"SAVEDATE", _inside),  # RFC 8514
     (b"ESEARCH", _inside),  # RFC 4731

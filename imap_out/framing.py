@@ -64,6 +64,7 @@ Event = Frame | Line | Continue | Refused | Abuse
 _LINE_ABUSE = b"The line is too long."
 _TOO_LONG = b"BAD [TOOBIG] The command line is too long."
 _TOO_BIG = b"NO [TOOBIG] The literal is larger than this server takes."
+_TOO_MUCH = b"NO [LIMIT] The messages are too large together, please send them one by one."
 _TOO_MANY = b"BAD [TOOBIG] The command has too many literals."
 _NO_ROOM = b"NO [UNAVAILABLE] The server is busy with other messages, please try again later."
 _BAD_OCTET = b"BAD A command line must not hold NUL or a bare CR."
@@ -180,8 +181,10 @@ class Framer:
         # int() of thousands of digits is slow, and refused by Python itself
         size = int(digits) if len(digits) <= 19 else 1 << 64
         self._literal_sum += size
-        if self._literal_sum > (self.limits.append if self._append else self.limits.literals):
-            self._refuse(_TOO_BIG, text)
+        most = self.limits.append if self._append else self.limits.literals
+        if self._literal_sum > most:
+            # RFC 7889 section 5: TOOBIG is of one message; several of MULTIAPPEND can come one by one.
+            self._refuse(_TOO_MUCH if self._append and size <= most else _TOO_BIG, text)
         elif len(self._parts) >= 2 * self.limits.literal_count:
             self._refuse(_TOO_MANY, text)
         elif not self._refusal and not self._take(size):

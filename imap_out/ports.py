@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from mail.mailbox import Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status
+from mail.mailbox import Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status, Upload
 from mail.search import Key
 from mail.secret import Secret
 
@@ -126,6 +126,10 @@ class Mailstore(Protocol):
         Message-ID, within an hour, with as many leaf parts, and no copy was taken for it before. Then
         the answer names the existing UID, and the flags are added to it. `source_uids` is empty.
         """
+        ...
+
+    async def append_all(self, folder: Folder, uploads: Sequence[Upload]) -> Copied:
+        """The same of several, in their order: all are durable on return, or none is there (RFC 3502)."""
         ...
 
     def copy(self, source: Folder, uids: Sequence[int], target: Folder) -> Copied:

@@ -94,6 +94,14 @@ class FlagChange(Enum):
         return before | given if self is FlagChange.ADD else before - given
 
 
+class Upload(NamedTuple):
+    """One message of an APPEND; without an internal date it is of now."""
+
+    content: bytes
+    flags: Flags
+    internal_date: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Copied:
     """For COPYUID and APPENDUID (RFC 4315): parallel, ascending by source."""

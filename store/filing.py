@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from typing import NamedTuple
 
 from keys.bulk import BULK_OCTETS
 from mail.errors import Unavailable
-from mail.mailbox import Copied, Flags, Folder
+from mail.mailbox import Copied, Flags, Folder, Upload
 from store import index_intake, index_sent, summaries
 from store.blobs import BlobName, LockedFile, new_unique, ours, sync_directory
 from store.index import writing
@@ -52,6 +52,40 @@ async def file(
     return await filing.large(content)
 
 
+async def file_all(shared: OpenAccount, folder: Folder, uploads: Sequence[Upload]) -> Copied:
+    """Several of a client's, in one transaction: all are durable on return, or none is filed
+    (RFC 3502). Refusal(NO_SUCH_FOLDER | LIMIT), Unavailable."""
+    sealed: list[tuple[_Filing, _Sealed]] = []
+    try:
+        for upload in uploads:
+            filing = _Filing(shared, folder, upload.flags, upload.internal_date, By.CLIENT)
+            sealed.append((filing, await filing.seal(upload.content)))
+        return await asyncio.to_thread(_commit_all, shared, folder, sealed)
+    except BaseException:
+        for _, one in sealed:
+            one.locked.drop()
+        raise
+
+
+def _commit_all(shared: OpenAccount, folder: Folder, sealed: Sequence[tuple[_Filing, _Sealed]]) -> Copied:
+    with ours():
+        sync_directory(shared.directory.tmp)
+        with writing(shared.db) as mod_seq:
+            validity = require(shared.db, folder).uid_validity
+            filed = [filing.rows(mod_seq, one) for filing, one in sealed]
+        for (filing, one), done in zip(sealed, filed, strict=True):
+            filing.settle(one, done)
+    return Copied(validity, (), [done.copied.target_uids[0] for done in filed])
+
+
+class _Sealed(NamedTuple):
+    """A message in tmp/ that no row names yet."""
+
+    name: BlobName
+    material: Material
+    locked: LockedFile
+
+
 class _Filing:
     """One message on its way into one folder."""
 
@@ -72,15 +106,12 @@ class _Filing:
         lying = self._lying(material)
         if lying is not None:
             return lying
-        name = self._name(material)
-        with ours():
-            locked = self._claim(name)
-            try:
-                locked.write(self._shared.keys.certificate.seal(content))
-                return self._commit(name, material, locked)
-            except BaseException:
-                locked.drop()
-                raise
+        sealed = self._seal(material, content)
+        try:
+            return self._commit(sealed)
+        except BaseException:
+            sealed.locked.drop()
+            raise
 
     async def large(self, content: bytes) -> Filed:
         """The sealing by the child process, the rest on threads."""
@@ -88,6 +119,71 @@ class _Filing:
         lying = await asyncio.to_thread(self._lying, material)
         if lying is not None:
             return lying
+        sealed = await self._seal_large(material, content)
+        try:
+            return await asyncio.to_thread(self._commit, sealed)
+        except BaseException:
+            sealed.locked.drop()
+            raise
+
+    async def seal(self, content: bytes) -> _Sealed:
+        """Into tmp/, durable but for the directory; no row."""
+        material = await asyncio.to_thread(self._material, content)
+        if len(content) < BULK_OCTETS:
+            return await asyncio.to_thread(self._seal, material, content)
+        return await self._seal_large(material, content)
+
+    def rows(self, mod_seq: int, sealed: _Sealed) -> Filed:
+        """Within the caller's transaction; from its end on the message is filed."""
+        name, material, _ = sealed
+        current = require(self._db, self._folder)
+        # A sweep ahead of the clock came since the name was made: what every index takes for
+        # gone must not be acknowledged.
+        if self._shared.marks.current().gone(name, self._now):
+            raise Unavailable
+        # Again, now that nobody else can write: a client and the gateway file one Sent
+        # copy each at the same moment, perhaps in two processes.
+        uids = self._join(mod_seq, current, material)
+        new = not uids
+        if new:
+            flags = flags_text(canonical_flags(self._db, self._flags))
+            date = self._now if self._internal_date is None else self._internal_date
+            arrival = Arrival(name, material, date, flags)
+            uids = index_intake.add(self._db, mod_seq, current.folder_id, [arrival], self._now)
+            if current.special_use == SENT:
+                index_sent.note(self._db, str(name), material, self._now, self._by)
+        return Filed(Copied(current.uid_validity, (), tuple(uids)), new)
+
+    def settle(self, sealed: _Sealed, filed: Filed) -> None:
+        """The rename, after the transaction; what is not new goes."""
+        if not filed.new:
+            sealed.locked.drop()
+            return
+        # Filed. Should the rename fail, the next look at the message or the account mends it.
+        with suppress(Unavailable):
+            self._shared.directory.settle(sealed.name, sealed.locked.path)
+        sealed.locked.let_go()
+
+    def _commit(self, sealed: _Sealed) -> Filed:
+        with ours():
+            sync_directory(self._shared.directory.tmp)
+            with writing(self._db) as mod_seq:
+                filed = self.rows(mod_seq, sealed)
+            self.settle(sealed, filed)
+            return filed
+
+    def _seal(self, material: Material, content: bytes) -> _Sealed:
+        name = self._name(material)
+        with ours():
+            locked = self._claim(name)
+            try:
+                locked.write(self._shared.keys.certificate.seal(content))
+            except BaseException:
+                locked.drop()
+                raise
+        return _Sealed(name, material, locked)
+
+    async def _seal_large(self, material: Material, content: bytes) -> _Sealed:
         name = self._name(material)
         with ours():
             locked = self._claim(name)
@@ -95,41 +191,10 @@ class _Filing:
                 keys = self._shared.keys
                 await self._shared.around.bulk.seal(content, keys.certificate, locked.descriptor)
                 await asyncio.to_thread(os.fsync, locked.descriptor)
-                return await asyncio.to_thread(partial(self._commit, name, material, locked))
             except BaseException:
                 locked.drop()
                 raise
-
-    def _commit(self, name: BlobName, material: Material, locked: LockedFile) -> Filed:
-        """Rows, then the rename; from the transaction's end on the message is filed."""
-        directory = self._shared.directory
-        sync_directory(directory.tmp)
-        with writing(self._db) as mod_seq:
-            current = require(self._db, self._folder)
-            # A sweep ahead of the clock came since the name was made: what every index takes for
-            # gone must not be acknowledged.
-            if self._shared.marks.current().gone(name, self._now):
-                raise Unavailable
-            # Again, now that nobody else can write: a client and the gateway file one Sent
-            # copy each at the same moment, perhaps in two processes.
-            uids = self._join(mod_seq, current, material)
-            new = not uids
-            if new:
-                flags = flags_text(canonical_flags(self._db, self._flags))
-                date = self._now if self._internal_date is None else self._internal_date
-                arrival = Arrival(name, material, date, flags)
-                uids = index_intake.add(self._db, mod_seq, current.folder_id, [arrival], self._now)
-                if current.special_use == SENT:
-                    index_sent.note(self._db, str(name), material, self._now, self._by)
-        filed = Filed(Copied(current.uid_validity, (), tuple(uids)), new)
-        if not new:
-            locked.drop()
-            return filed
-        # Filed. Should the rename fail, the next look at the message or the account mends it.
-        with suppress(Unavailable):
-            directory.settle(name, locked.path)
-        locked.let_go()
-        return filed
+        return _Sealed(name, material, locked)
 
     def _material(self, content: bytes) -> Material:
         return summaries.material(self._shared.around.summarise(content), content)

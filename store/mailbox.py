@@ -16,7 +16,7 @@ from keys.sealing import Certificate, Opener
 from keys.wrapping import Label, derive, openpgp_passphrase
 from mail import structure, text
 from mail.errors import Damaged, MailError, Unavailable
-from mail.mailbox import SEEN, Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status
+from mail.mailbox import SEEN, Changes, Column, Copied, Entry, FlagChange, Flags, Folder, Status, Upload
 from mail.search import Key
 from mail.secret import Secret
 from store import filing, index_entries, index_folders, index_intake, index_search, index_sent
@@ -188,6 +188,12 @@ class Mailbox:
         filed = await filing.file(self._shared, folder, content, flags, internal_date)
         self._shared.tell()
         return filed.copied
+
+    async def append_all(self, folder: Folder, uploads: Sequence[Upload]) -> Copied:
+        """All or none; Refusal(NO_SUCH_FOLDER | LIMIT), Unavailable."""
+        copied = await filing.file_all(self._shared, folder, uploads)
+        self._shared.tell()
+        return copied
 
     async def file_sent(self, content: bytes) -> Filed:
         """The sender's own copy, read already; not when the client has just filed it, nor when

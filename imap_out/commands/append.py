@@ -1,9 +1,10 @@
-"""APPEND: a client files a message (its Sent copy, its drafts, an import).
+"""APPEND: a client files messages (its Sent copy, its drafts, an import).
 
 Sent by members. The message's octets are kept as they are; only a message without a single
 octet, or with a NUL, is refused. The upper bound is framing's, before the octets are taken.
 
-    append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal   ; RFC 3501 section 6.3.11
+    append  = "APPEND" SP mailbox 1*append-message          ; RFC 3502 section 6.3.11
+    append-message = [SP flag-list] [SP date-time] SP literal
 """
 
 from __future__ import annotations
@@ -14,16 +15,41 @@ from imap_out import moments
 from imap_out.codes import Answer, ok
 from imap_out.grammar import Arguments
 from mail.errors import Reason, Refusal
-from mail.mailbox import Flags
+from mail.mailbox import Flags, Upload
+from mail.numbers import NumberSet
 
 if TYPE_CHECKING:
     from imap_out.session import Session
 
 
+_MOST = 100  # messages of one APPEND: each is a file that stays open until all are there
+
+
 async def append(session: Session, arguments: Arguments) -> Answer:
-    """RFC 3501 section 6.3.11; APPENDUID of RFC 4315 section 3."""
+    """RFC 3501 section 6.3.11, RFC 3502: all or none; APPENDUID of RFC 4315 section 3."""
     arguments.space()
     name = arguments.mailbox()
+    uploads = [_upload(arguments)]
+    while not arguments.ended:
+        uploads.append(_upload(arguments))
+    arguments.end()
+    if len(uploads) > _MOST:
+        raise Refusal(Reason.LIMIT, "That is too many messages for one APPEND.")
+    for upload in uploads:
+        _check(upload.content)
+    folder = session.store.folder(name)
+    if len(uploads) == 1:
+        copied = await session.store.append(folder, *uploads[0])
+    else:
+        copied = await session.store.append_all(folder, uploads)
+    session.note("appended", folder=folder.folder_id, uids=copied.target_uids)
+    # In the order of the messages, which is not always ascending: an old copy may have been named.
+    uids = NumberSet.of(copied.target_uids).render()
+    words = b"Message stored." if len(uploads) == 1 else b"Messages stored."
+    return ok(words, b"APPENDUID %d %b" % (copied.uid_validity, uids))
+
+
+def _upload(arguments: Arguments) -> Upload:
     arguments.space()
     flags: Flags = frozenset()
     internal_date: int | None = None
@@ -33,15 +59,12 @@ async def append(session: Session, arguments: Arguments) -> Answer:
     if arguments.at(b'"'):
         internal_date = moments.parse(arguments)
         arguments.space()
-    content = arguments.literal()
-    arguments.end()
+    return Upload(arguments.literal(), flags, internal_date)
+
+
+def _check(content: bytes) -> None:
     if not content:
         raise Refusal(Reason.BAD_MESSAGE, "An empty message is no message.")
     if b"\0" in content:
         # RFC 3501 section 9: a literal is of CHAR8, %x01-ff, so it could never be sent out again.
         raise Refusal(Reason.BAD_MESSAGE, "A message must not hold NUL.")
-    folder = session.store.folder(name)
-    copied = await session.store.append(folder, content, flags, internal_date)
-    session.note("appended", folder=folder.folder_id, uids=copied.target_uids)
-    code = b"APPENDUID %d %d" % (copied.uid_validity, copied.target_uids[0])
-    return ok(b"Message stored.", code)

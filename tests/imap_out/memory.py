@@ -21,6 +21,7 @@ from mail.mailbox import (
     Flags,
     Folder,
     Status,
+    Upload,
 )
 from mail.search import (
     Aged,
@@ -290,6 +291,13 @@ class MemoryStore:
         facts: dict[str, Any] = {} if internal_date is None else {"date": internal_date}
         uid = self.account.deliver(content, box.name, flags=flags, summary=summary, **facts)
         return Copied(folder.uid_validity, (), (uid,))
+
+    async def append_all(self, folder: Folder, uploads: Sequence[Upload]) -> Copied:
+        self._box(folder)
+        summaries = [summarise(upload.content) for upload in uploads]  # whatever fails, fails first
+        assert len(summaries) == len(uploads)
+        done = [await self.append(folder, *upload) for upload in uploads]
+        return Copied(folder.uid_validity, (), [one.target_uids[0] for one in done])
 
     def copy(self, source: Folder, uids: Sequence[int], target: Folder) -> Copied:
         origin, goal = self._box(source), self._box(target)

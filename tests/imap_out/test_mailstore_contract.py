@@ -10,7 +10,7 @@ import pytest
 
 from imap_out.ports import Mailstore
 from mail.errors import Reason, Refusal
-from mail.mailbox import DELETED, SEEN, Column, FlagChange, Folder
+from mail.mailbox import DELETED, SEEN, Column, FlagChange, Folder, Upload
 from mail.numbers import NumberSet
 from mail.search import (
     Aged,
@@ -151,6 +151,28 @@ def test_subscriptions(hold):
         assert "x" in store.subscriptions()
         store.subscribe("x", False)
         assert "x" not in store.subscriptions()
+
+    hold(test)
+
+
+def test_append_all(hold):
+    async def test(store, _reopen, clock):
+        folder = await fill(store, 1)
+        uploads = [Upload(message(n), frozenset({f"$K{n}"}), n * 86_400) for n in (2, 3, 4)]
+        done = await store.append_all(folder, uploads)
+        assert list(done.target_uids) == [2, 3, 4] and done.uid_validity == folder.uid_validity
+        columns = [Column.UID, Column.FLAGS, Column.INTERNAL_DATE]
+        assert list(store.rows(folder, [2, 3, 4], columns)) == [
+            (n, {f"$K{n}"}, n * 86_400) for n in (2, 3, 4)
+        ]
+        for uid in (2, 3, 4):
+            assert await store.content(folder, uid) == message(uid)
+        doomed = store.create("doomed")
+        store.delete(doomed)
+        with pytest.raises(Refusal) as caught:
+            await store.append_all(doomed, uploads)
+        assert caught.value.reason is Reason.NO_SUCH_FOLDER
+        assert store.status(folder).messages == 4
 
     hold(test)
 

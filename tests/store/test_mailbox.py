@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mail.errors import Reason, Refusal, Unavailable
-from mail.mailbox import DELETED, FLAGGED, SEEN, Column, FlagChange, Folder
+from mail.mailbox import DELETED, FLAGGED, SEEN, Column, FlagChange, Folder, Upload
 from store import index_entries, index_folders
 from store.blobs import BlobName
 from store.mailbox import Mailbox, unlock
@@ -915,5 +915,34 @@ def test_a_read_is_one_audit_line_for_each_session(tmp_path: Path) -> None:
         other.close()
         ((email_id,),) = box.rows(drafts, [1], [Column.EMAIL_ID])
         assert there.notes.lines == [("read", ANN, {"message": email_id})] * 2
+
+    run(tmp_path, scenario)
+
+
+def test_several_are_filed_or_none(tmp_path: Path) -> None:
+    async def scenario(there: House, box: Mailbox) -> None:
+        inbox = box.folder("INBOX")
+        uploads = [Upload(content, frozenset(), None) for content in (message(1), LARGE, message(2))]
+        too_long = Upload(message(3), frozenset({"k" * 300}), None)
+        with pytest.raises(Refusal) as caught:
+            await box.append_all(inbox, [*uploads, too_long])
+        assert caught.value.reason is Reason.LIMIT
+        # Neither a row nor a file of any of them is left.
+        assert uids(box, inbox) == [] and not there.files()["tmp"] and not there.files()["cur"]
+        done = await box.append_all(inbox, uploads)
+        assert uids(box, inbox) == list(done.target_uids) and len(there.files()["cur"]) == 3
+        assert [await box.content(inbox, uid) for uid in done.target_uids] == [u.content for u in uploads]
+
+    run(tmp_path, scenario)
+
+
+def test_several_for_sent_join_the_copy_that_lies_there(tmp_path: Path) -> None:
+    async def scenario(_there: House, box: Mailbox) -> None:
+        sent = box.special("\\Sent")
+        filed = await box.file_sent(message(2))
+        uploads = [Upload(message(n), frozenset({FLAGGED}), None) for n in (1, 2)]
+        done = await box.append_all(sent, uploads)
+        (own,) = filed.copied.target_uids
+        assert list(done.target_uids)[1] == own and len(uids(box, sent)) == 2
 
     run(tmp_path, scenario)
