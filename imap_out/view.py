@@ -101,6 +101,11 @@ class View:
             return NumberSet.of(self._still_saved())
         return uids.resolve(self._uids[-1] if self._uids else 0)
 
+    def resolve_past_uids(self, uids: NumberSet) -> NumberSet:
+        """The same for UIDs that may be gone: `*` is the largest that was ever given out, else
+        "1:*" would not name the last messages when just those went."""
+        return self.resolve_uids(uids) if uids is SAVED else uids.resolve(self.uid_next - 1)
+
     def chosen(self, numbers: NumberSet, *, by_uid: bool) -> list[int]:
         """The UIDs that a command's set names, ascending."""
         return self.by_uid(numbers) if by_uid else self.by_number(numbers)

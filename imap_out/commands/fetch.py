@@ -61,7 +61,7 @@ async def _fetch(session: Session, arguments: Arguments, *, by_uid: bool) -> Ans
         mod_seqs.use(session)
     if since is not None:
         if vanished:  # RFC 7162 section 3.2.6: before any FETCH response
-            session.say(mod_seqs.vanished_earlier(view, since, view.resolve_uids(numbers)))
+            session.say(mod_seqs.vanished_earlier(view, since, view.resolve_past_uids(numbers)))
         uids = view.changed_since(uids, since)
     if plan.opens or plan.marks_seen:
         return await _messages(session, plan, uids)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from imap_out import mod_seqs
 from imap_out.codes import Answer, ok
 from imap_out.commands.folders import mailbox_id
-from imap_out.grammar import Arguments, bad
+from imap_out.grammar import SAVED, Arguments, bad
 from imap_out.view import View
 from mail.mailbox import DELETED
 from mail.numbers import STAR, NumberSet
@@ -115,8 +115,8 @@ def _known(arguments: Arguments) -> _Known:
 
 def _without_star(arguments: Arguments) -> NumberSet:
     numbers = arguments.sequence_set()
-    if any(STAR in pair for pair in numbers.ranges):
-        raise bad("A known set has no *.")  # RFC 7162 section 3.2.5.1
+    if numbers is SAVED or any(STAR in pair for pair in numbers.ranges):
+        raise bad("A known set has no * and no $.")  # RFC 7162 section 3.2.5.1
     return numbers.resolve(0)
 
 
@@ -142,10 +142,10 @@ async def close(session: Session, arguments: Arguments) -> Answer:
     arguments.end()
     view, code = session.selected, b""
     if not view.read_only:
+        if session.enabled.qresync:
+            session.catch_up(expunges=True)
         deleted = [uid for uid in view.uids if DELETED in view.flags(uid)]
         if deleted:
-            if session.enabled.qresync:
-                session.catch_up(expunges=True)
             session.store.expunge(view.folder, deleted)
             session.note("expunged", folder=view.folder.folder_id, uids=deleted)
             if session.enabled.qresync:
