@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mail.mailbox import DELETED, SEEN, FlagChange
 from tests.imap_out.memory import Account, MemoryStore
 from tests.imap_out.talk import Talk, message, run, talking
+from tests.store.house import Clock, house
 
 _FETCH = re.compile(rb"\* \d+ FETCH \(UID (\d+) FLAGS \(([^)]*)\) MODSEQ \((\d+)\)\)\r\n")
 _VANISHED = re.compile(rb"\* VANISHED (?:\(EARLIER\) )?([0-9:,]+)\r\n")
@@ -83,6 +84,7 @@ def test_a_client_that_comes_back_has_what_the_store_has(steps):
                     case "delete":
                         other.change_flags(inbox, [uid], FlagChange.ADD, frozenset({DELETED}))
                     case "expunge":
+                        other.change_flags(inbox, [uid], FlagChange.ADD, frozenset({DELETED}))
                         other.expunge(inbox, [uid])
                     case "deliver":
                         account.deliver(message(7))
@@ -101,6 +103,50 @@ def test_a_client_that_comes_back_has_what_the_store_has(steps):
                         await client.come(talk)
             mails = account.boxes["INBOX"].mails
             assert client.kept == {uid: mail.flags for uid, mail in mails.items()}
+
+    run(conversation)
+
+
+class _House:
+    """Lets everybody into the one account of a real store."""
+
+    def __init__(self, place) -> None:
+        self.place = place
+
+    async def log_in(self, _name, _password, _peer):
+        return await self.place.open()
+
+
+def test_a_client_of_the_real_store_comes_back(tmp_path):
+    async def conversation() -> None:
+        async with house(tmp_path, Clock()) as place:
+            other = await place.open()
+            inbox = other.folder("INBOX")
+            for number in range(6):
+                await other.append(inbox, message(number), frozenset(), None)
+            talk = Talk(_House(place))
+            await talk.until(b"ready")
+            await talk.ok(b"LOGIN ann sesame")
+            await talk.ok(b"ENABLE QRESYNC")
+            validity = inbox.uid_validity
+            since = int(_HIGHEST.findall(await talk.ok(b"SELECT INBOX"))[0])
+            await talk.ok(b"UID STORE 2 +FLAGS.SILENT (\\Deleted)")
+            assert b"* VANISHED 2\r\n" in await talk.ok(b"EXPUNGE")
+            await talk.ok(b"UNSELECT")
+            other.change_flags(inbox, [4, 6], FlagChange.ADD, frozenset({SEEN, DELETED}))
+            other.expunge(inbox, [6])
+            said = await talk.ok(b"SELECT INBOX (QRESYNC (%d %d 1:6))" % (validity, since))
+            assert _VANISHED.findall(said) == [b"2,6"]
+            assert [(uid, flags) for uid, flags, _ in _FETCH.findall(said)] == [(b"4", b"\\Deleted \\Seen")]
+            answer = await talk.ok(b"STORE 1:* (UNCHANGEDSINCE %d) +FLAGS.SILENT (x)" % since)
+            assert b"[MODIFIED 3]" in answer
+            found = await talk.ok(b"SEARCH MODSEQ %d" % (int(_HIGHEST.findall(said)[0]) + 1))
+            assert b"* SEARCH 1 2 4 (MODSEQ " in found
+            closed = await talk.ok(b"CLOSE")
+            status = await talk.ok(b"STATUS INBOX (HIGHESTMODSEQ)")
+            assert _HIGHEST.findall(closed)[0] in status
+            await talk.end()
+            other.close()
 
     run(conversation)
 
