@@ -61,6 +61,10 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"ESEARCH", _inside),  # RFC 4731
     (b"SEARCHRES", _inside),  # RFC 5182
     (b"WITHIN", _inside),  # RFC 5032
+    (b"SORT", _inside),  # RFC 5256
+    (b"SORT=DISPLAY", _inside),  # RFC 5957
+    (b"THREAD=ORDEREDSUBJECT", _inside),  # RFC 5256
+    (b"THREAD=REFERENCES", _inside),
 )
 
 

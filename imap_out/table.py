@@ -23,6 +23,7 @@ from imap_out.commands import (
     login,
     search,
     selecting,
+    sorting,
     storing,
     talk,
 )
@@ -79,6 +80,10 @@ TABLE: Mapping[bytes, Row] = {
     b"UID EXPUNGE": Row(SELECTED, expunge.uid_expunge),
     b"SEARCH": Row(SELECTED, search.search, Tell.NO_EXPUNGE),
     b"UID SEARCH": Row(SELECTED, search.uid_search),
+    b"SORT": Row(SELECTED, sorting.sort, Tell.NO_EXPUNGE),
+    b"UID SORT": Row(SELECTED, sorting.uid_sort),
+    b"THREAD": Row(SELECTED, sorting.thread, Tell.NO_EXPUNGE),
+    b"UID THREAD": Row(SELECTED, sorting.uid_thread),
     b"FETCH": Row(SELECTED, fetch.fetch, Tell.NO_EXPUNGE),
     b"UID FETCH": Row(SELECTED, fetch.uid_fetch),
     b"STORE": Row(SELECTED, storing.store, Tell.NO_EXPUNGE),

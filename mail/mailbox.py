@@ -25,6 +25,7 @@ class Column(Enum):
     FLAGS = auto()  # Flags
     MOD_SEQ = auto()  # int
     INTERNAL_DATE = auto()  # int
+    SENT = auto()  # int, the Date field's moment; without one the internal date (RFC 5256 section 2.2)
     SIZE = auto()  # int, octets of the RFC 5322 message
     EXPIRES = auto()  # int
     SAVE_DATE = auto()  # int, when it came into this folder (RFC 8514)

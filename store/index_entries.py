@@ -40,6 +40,7 @@ _EXPRESSIONS = {
     Column.FLAGS: "e.flags",
     Column.MOD_SEQ: "e.mod_seq",
     Column.INTERNAL_DATE: "e.internal_date",
+    Column.SENT: "m.sent + (m.sent_day IS NULL) * e.internal_date",  # sent is 0 where there is none
     Column.SIZE: "e.size",
     Column.EXPIRES: "e.expires",
     Column.SAVE_DATE: "e.saved",

@@ -381,6 +381,7 @@ class MemoryStore:
             Column.FLAGS: mail.flags,
             Column.MOD_SEQ: mail.mod_seq,
             Column.INTERNAL_DATE: mail.date,
+            Column.SENT: mail.date if mail.summary.sent_day is None else mail.summary.sent,
             Column.SIZE: mail.summary.size,
             Column.EXPIRES: mail.expires,
             Column.SAVE_DATE: mail.saved,

@@ -208,6 +208,17 @@ def test_append_rows_and_content(hold):
     hold(test)
 
 
+def test_sent_falls_back_to_the_internal_date(hold):
+    async def test(store, _reopen, _clock):
+        folder = store.folder("INBOX")
+        for sent in ("Mon, 7 Feb 1994 21:52:25 -0800", "", "soon", "Thu, 1 Jan 1970 00:00:00 +0000"):
+            await store.append(folder, message(1, Date=sent), frozenset(), 837_596_665)
+        rows = store.rows(folder, [1, 2, 3, 4], [Column.SENT, Column.INTERNAL_DATE])
+        assert [sent for sent, _ in rows] == [760_686_745, 837_596_665, 837_596_665, 0]
+
+    hold(test)
+
+
 def test_rows_ascend_and_may_be_left_midway(hold):
     async def test(store, _reopen, _clock):
         folder = await fill(store, 5)
