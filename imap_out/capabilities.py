@@ -55,6 +55,7 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"LIST-EXTENDED", _inside),  # RFC 5258
     (b"LIST-STATUS", _inside),  # RFC 5819
     (b"STATUS=SIZE", _inside),  # RFC 8438
+    (b"BINARY", _inside),  # RFC 3516
     (b"MULTIAPPEND", _inside),  # RFC 3502
     (b"OBJECTID", _inside),  # RFC 8474
     (b"SAVEDATE", _inside),  # RFC 8514

@@ -43,6 +43,7 @@ CODES: Mapping[Reason, bytes] = {
     Reason.BAD_SYNTAX: b"",  # BAD; the one reason that is not NO
     Reason.BAD_ADDRESS: b"CANNOT",
     Reason.BAD_MESSAGE: b"CANNOT",
+    Reason.UNKNOWN_ENCODING: b"UNKNOWN-CTE",  # RFC 3516 section 4.3
     Reason.UNKNOWN_RECIPIENT: b"CANNOT",
     Reason.RECIPIENT_NOT_PERMITTED: b"NOPERM",
     Reason.SENDER_NOT_PERMITTED: b"NOPERM",

@@ -17,12 +17,14 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from imap_out import moments, sections, wording
+from imap_out import binary, moments, sections, wording
+from imap_out.binary import Binary
 from imap_out.grammar import Arguments, bad
 from imap_out.sections import Section, Spec
 from mail.mailbox import Column
 
 _NAME = re.compile(rb"[A-Za-z0-9.]+")
+_BINARY = (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE")
 _MOST_ITEMS = 200
 _LARGE = 4096  # octets; above it a literal is sent as it is rather than copied into a line
 
@@ -34,7 +36,7 @@ class Item:
     form: bytes  # the answer with one %-place
     column: Column | None = None
     render: Callable[[Any], Any] | None = None  # column's value -> what goes into the place
-    section: Section | None = None  # when the message must be opened
+    section: Section | Binary | None = None  # when the message must be opened
     marks_seen: bool = False
 
 
@@ -91,6 +93,8 @@ def _item(arguments: Arguments) -> Item:
 def _named(name: bytes, arguments: Arguments) -> Item:
     if name in (b"BODY", b"BODY.PEEK") and arguments.at(b"["):
         return _body(sections.parse(arguments), peeks=name == b"BODY.PEEK")
+    if name in _BINARY and arguments.at(b"["):
+        return _binary(binary.parse(arguments, sized=name == b"BINARY.SIZE"), peeks=name != b"BINARY")
     item = SIMPLE.get(name)
     if item is None:
         raise bad("There is no such FETCH item.")
@@ -103,6 +107,12 @@ def _body(section: Section, *, peeks: bool) -> Item:
         read = sections.of_header(section)
         return Item(form, Column.HEADER, lambda block: wording.literal(read(block)), marks_seen=not peeks)
     return Item(form, section=section, marks_seen=not peeks)
+
+
+def _binary(asked: Binary, *, peeks: bool) -> Item:
+    if asked.sized:  # digits, which are no string
+        return Item(b"BINARY.SIZE" + asked.section.label() + b" %b", render=bytes, section=asked)
+    return Item(b"BINARY" + asked.section.label() + b" %b", section=asked, marks_seen=not peeks)
 
 
 class Plan:
@@ -166,9 +176,14 @@ class Plan:
                 yield separator + item.form % (render(value) if render else value)
             elif value is None:
                 yield separator + item.form % b"NIL"
-            elif len(value) <= _LARGE:
-                yield separator + item.form % wording.literal(value)
+            elif render is not None:
+                yield separator + item.form % render(value)
             else:
-                yield separator + item.form % (b"{%d}\r\n" % len(value))
-                yield value
+                # RFC 3516 section 4.2: octets with NUL are a literal8.
+                eight = b"~" if isinstance(item.section, Binary) and b"\0" in value else b""
+                if len(value) <= _LARGE:
+                    yield separator + item.form % (eight + wording.literal(value))
+                else:
+                    yield separator + item.form % (eight + b"{%d}\r\n" % len(value))
+                    yield value
             separator = b" "

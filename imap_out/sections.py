@@ -71,6 +71,10 @@ class Section:
         origin = b"<%d>" % self.partial[0] if self.partial else b""
         return b"[" + b".".join(words) + names + b"]" + origin
 
+    def of(self, content: bytes, root: structure.Part | None) -> bytes | None:
+        """Its octets; None when there is no such part."""
+        return of_message(content, root, self)
+
     def cut(self, octets: bytes) -> bytes:
         """The part of the section that was asked for; beyond its end there is nothing."""
         if self.partial is None:

@@ -22,6 +22,7 @@ class Reason(Enum):
     BAD_SYNTAX = auto()
     BAD_ADDRESS = auto()
     BAD_MESSAGE = auto()
+    UNKNOWN_ENCODING = auto()
     UNKNOWN_RECIPIENT = auto()
     RECIPIENT_NOT_PERMITTED = auto()
     SENDER_NOT_PERMITTED = auto()

@@ -48,6 +48,7 @@ CODES: dict[Reason, tuple[int, str]] = {
     Reason.BAD_SYNTAX: (501, "5.5.4"),
     Reason.BAD_ADDRESS: (553, "5.1.3"),
     Reason.BAD_MESSAGE: (550, "5.6.0"),
+    Reason.UNKNOWN_ENCODING: (550, "5.6.0"),
     Reason.UNKNOWN_RECIPIENT: (550, "5.1.1"),
     Reason.RECIPIENT_NOT_PERMITTED: (550, "5.7.1"),
     Reason.SENDER_NOT_PERMITTED: (550, "5.7.1"),

@@ -4,7 +4,7 @@ Sent by members. The message's octets are kept as they are; only a message witho
 octet, or with a NUL, is refused. The upper bound is framing's, before the octets are taken.
 
     append  = "APPEND" SP mailbox 1*append-message          ; RFC 3502 section 6.3.11
-    append-message = [SP flag-list] [SP date-time] SP literal
+    append-message = [SP flag-list] [SP date-time] SP ["~"] literal   ; literal8: RFC 3516 section 7
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ def _upload(arguments: Arguments) -> Upload:
     if arguments.at(b'"'):
         internal_date = moments.parse(arguments)
         arguments.space()
-    return Upload(arguments.literal(), flags, internal_date)
+    binary = arguments.taken(b"~")
+    content = arguments.literal()
+    if binary and b"\0" in content:
+        # RFC 3516 section 4.2: who cannot keep binary content says so; BODY[] could never send it out.
+        raise Refusal(Reason.UNKNOWN_ENCODING, "A message must not hold NUL, also as a binary literal.")
+    return Upload(content, flags, internal_date)
 
 
 def _check(content: bytes) -> None:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from imap_out import mod_seqs, sections
+from imap_out import mod_seqs
 from imap_out.codes import Answer, no, ok
 from imap_out.faults import trail
 from imap_out.fetch_items import Plan, read
@@ -194,7 +194,7 @@ async def _open(session: Session, plan: Plan, uid: int, row: Sequence[Any]) -> l
         return []
     content = await session.store.content(session.selected.folder, uid)
     root = structure.unpack(row[plan.parts_place]) if plan.needs_parts else None
-    return [sections.of_message(content, root, section) for section in plan.opens]
+    return [section.of(content, root) for section in plan.opens]
 
 
 def _mark_seen(session: Session, view: View, uid: int) -> bool:
