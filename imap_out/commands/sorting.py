@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from imap_out import base_subject, envelope_fields, sort_keys, threads, wording
+from imap_out import base_subject, envelope_fields, mod_seqs, sort_keys, threads, wording
 from imap_out.codes import Answer, ok
 from imap_out.commands.search import UNKNOWN_CHARSET, Pairs, criteria, matching
 from imap_out.grammar import Arguments, bad
@@ -56,16 +56,19 @@ async def uid_thread(session: Session, arguments: Arguments) -> Answer:
 async def _sort(session: Session, arguments: Arguments, *, by_uid: bool) -> Answer:
     arguments.space()
     keys = sort_keys.read(arguments)
-    pairs = await _found(session, arguments)
-    if pairs is None:
+    found = await _found(session, arguments)
+    if found is None:
         return UNKNOWN_CHARSET
+    pairs, mod_seq = found
 
     def compared(number: int, values: Sequence[Any]) -> tuple[Any, ...]:
         return (number, *(compare(value) for (_, compare, _), value in zip(keys, values, strict=True)))
 
     rows = await _rows(session, pairs, [column for column, _, _ in keys], compared, by_uid=by_uid)
     numbers = await _apart(len(rows), lambda: sort_keys.ordered(rows, keys))
-    session.say(b"* SORT" + (b" " + wording.numbers(numbers) if numbers else b"") + b"\r\n")
+    listed = b" " + wording.numbers(numbers) if numbers else b""
+    # RFC 7162 section 7, search-sort-mod-seq
+    session.say(b"* SORT%b%b\r\n" % (listed, b" (MODSEQ %d)" % mod_seq if mod_seq else b""))
     return ok(b"Sorted.")
 
 
@@ -74,9 +77,10 @@ async def _thread(session: Session, arguments: Arguments, *, by_uid: bool) -> An
     algorithm = ALGORITHMS.get(arguments.word())
     if algorithm is None:
         raise bad("There is no such way to thread.")
-    pairs = await _found(session, arguments)
-    if pairs is None:
+    found = await _found(session, arguments)
+    if found is None:
         return UNKNOWN_CHARSET
+    pairs, _ = found
     columns, run = algorithm
     messages = await _rows(session, pairs, columns, _message, by_uid=by_uid)
     said = await _apart(len(messages), lambda: threads.render(run(messages)))
@@ -105,13 +109,17 @@ ALGORITHMS: Mapping[bytes, tuple[Sequence[Column], Callable[[Sequence[Message]],
 }
 
 
-async def _found(session: Session, arguments: Arguments) -> Pairs | None:
-    """What the rest of the command asks for; None when its charset is unknown."""
+async def _found(session: Session, arguments: Arguments) -> tuple[Pairs, int] | None:
+    """What the rest of the command asks for, and its mod-sequence if it asks by that (or 0); None
+    when its charset is unknown."""
     arguments.space()
     named = arguments.astring()
     arguments.space()
     key = criteria(session, arguments, named)
-    return None if key is None else await matching(session, key)
+    if key is None:
+        return None
+    pairs = await matching(session, key)
+    return pairs, mod_seqs.of_found(session, key, [uid for _, uid in pairs])
 
 
 async def _rows(
