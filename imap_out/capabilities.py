@@ -57,6 +57,7 @@ ROWS: tuple[tuple[bytes, Callable[[Session], bool]], ...] = (
     (b"STATUS=SIZE", _inside),  # RFC 8438
     (b"BINARY", _inside),  # RFC 3516
     (b"MULTIAPPEND", _inside),  # RFC 3502
+    (b"PREVIEW", _inside),  # RFC 8970
     (b"OBJECTID", _inside),  # RFC 8474
     (b"SAVEDATE", _inside),  # RFC 8514
     (b"ESEARCH", _inside),  # RFC 4731

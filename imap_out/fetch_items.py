@@ -20,6 +20,7 @@ from typing import Any
 from imap_out import binary, moments, sections, wording
 from imap_out.binary import Binary
 from imap_out.grammar import Arguments, bad
+from imap_out.preview import Preview
 from imap_out.sections import Section, Spec
 from mail.mailbox import Column
 
@@ -36,7 +37,7 @@ class Item:
     form: bytes  # the answer with one %-place
     column: Column | None = None
     render: Callable[[Any], Any] | None = None  # column's value -> what goes into the place
-    section: Section | Binary | None = None  # when the message must be opened
+    section: Section | Binary | Preview | None = None  # when the message must be opened
     marks_seen: bool = False
 
 
@@ -56,6 +57,7 @@ SIMPLE: Mapping[bytes, Item] = {
     b"SAVEDATE": Item(b"SAVEDATE %b", Column.SAVE_DATE, moments.render),  # RFC 8514 section 4.1
     b"EMAILID": Item(b"EMAILID (%b)", Column.EMAIL_ID, lambda given: (EMAIL_LETTER + given).encode()),
     b"THREADID": Item(b"THREADID NIL%.0b", Column.FLAGS),  # RFC 8474 section 5.2: not kept, whatever it is
+    b"PREVIEW": Item(b"PREVIEW %b", render=wording.string, section=Preview()),  # RFC 8970
     b"ENVELOPE": Item(b"ENVELOPE %b", Column.ENVELOPE),
     b"BODY": Item(b"BODY %b", Column.BODY),
     b"BODYSTRUCTURE": Item(b"BODYSTRUCTURE %b", Column.BODY_STRUCTURE),
@@ -95,6 +97,11 @@ def _named(name: bytes, arguments: Arguments) -> Item:
         return _body(sections.parse(arguments), peeks=name == b"BODY.PEEK")
     if name in _BINARY and arguments.at(b"["):
         return _binary(binary.parse(arguments, sized=name == b"BINARY.SIZE"), peeks=name != b"BINARY")
+    if name == b"PREVIEW" and arguments.taken(b" ("):
+        # RFC 8970 section 4.1. One of usual size opens in a fraction of a millisecond, so LAZY gets the same.
+        if arguments.word() != b"LAZY":
+            raise bad("There is no such PREVIEW modifier.")
+        arguments.expect(b")")
     item = SIMPLE.get(name)
     if item is None:
         raise bad("There is no such FETCH item.")
