@@ -98,7 +98,7 @@ def _named(name: bytes, arguments: Arguments) -> Item:
     if name in _BINARY and arguments.at(b"["):
         return _binary(binary.parse(arguments, sized=name == b"BINARY.SIZE"), peeks=name != b"BINARY")
     if name == b"PREVIEW" and arguments.taken(b" ("):
-        # RFC 8970 section 4.1. One of usual size opens in a fraction of a millisecond, so LAZY gets the same.
+        # RFC 8970 section 4.1: opening one takes a fraction of a millisecond, so LAZY gets the same.
         if arguments.word() != b"LAZY":
             raise bad("There is no such PREVIEW modifier.")
         arguments.expect(b")")

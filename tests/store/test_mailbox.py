@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from imap_out.rendering import summarise
 from mail.errors import Reason, Refusal, Unavailable
 from mail.mailbox import DELETED, FLAGGED, SEEN, Column, FlagChange, Folder, Upload
 from store import index_entries, index_folders
@@ -315,7 +316,7 @@ def test_what_was_delivered_is_listed_as_it_was_summarised(tmp_path: Path) -> No
         inbox = box.folder("INBOX")
         status = box.status(inbox)
         assert (status.messages, status.recent, status.unseen, status.size) == (1, 1, 1, len(message(7)))
-        ((uid, flags, _, date, size, expires, saved, email_id, *wide),) = box.rows(inbox, [1], ALL)
+        ((uid, flags, _, date, sent, size, expires, saved, email_id, *wide),) = box.rows(inbox, [1], ALL)
         assert (uid, flags, date, size, expires, saved) == (
             1,
             frozenset(),
@@ -324,6 +325,7 @@ def test_what_was_delivered_is_listed_as_it_was_summarised(tmp_path: Path) -> No
             NOW + KEEP,
             NOW,
         )
+        assert sent == summarise(message(7)).sent
         envelope, body, structure, header, parts, message_id = wide
         assert len(email_id) == 32 and b"Message 7" in envelope and body.startswith(b"(")
         assert structure.startswith(b"(") and message(7).startswith(header) and parts
