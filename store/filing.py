@@ -83,20 +83,25 @@ class _Filing:
                 raise
 
     async def large(self, content: bytes) -> Filed:
-        """The sealing by the child process, the rest on threads."""
-        material = await asyncio.to_thread(self._material, content)
-        lying = await asyncio.to_thread(self._lying, material)
-        if lying is not None:
-            return lying
-        name = self._name(material)
+        """The sealing by the child process, the rest on threads, both at the same time: but in
+        Sent, where what lies there may make the sealing needless."""
+        reading = asyncio.ensure_future(asyncio.to_thread(self._material, content))
+        if self._folder.special_use == SENT:
+            lying = await asyncio.to_thread(self._lying, await reading)
+            if lying is not None:
+                return lying
         with ours():
-            locked = self._claim(name)
+            locked = self._claim(BlobName(self._now, new_unique(), self._expires(), len(content)))
             try:
                 keys = self._shared.keys
                 await self._shared.around.bulk.seal(content, keys.certificate, locked.descriptor)
                 await asyncio.to_thread(os.fsync, locked.descriptor)
+                material = await reading
+                name = self._name(material)
+                locked.rename(f"{self._shared.directory.tmp}/{name}")
                 return await asyncio.to_thread(partial(self._commit, name, material, locked))
             except BaseException:
+                reading.cancel()
                 locked.drop()
                 raise
 
@@ -160,11 +165,14 @@ class _Filing:
     def _name(self, material: Material) -> BlobName:
         """The expiry counts from now, never from what the client says (P13), and what was here
         before keeps the one that it had."""
-        expires = self._shared.around.expiry(self._shared.account_id, self._folder, self._now)
+        expires = self._expires()
         earlier = index_intake.earlier_expiry(self._db, material.digest, self._now)
         if earlier is not None:
             expires = min(expires, earlier)
         return BlobName(self._now, new_unique(), expires, material.size)
+
+    def _expires(self) -> int:
+        return self._shared.around.expiry(self._shared.account_id, self._folder, self._now)
 
     def _claim(self, name: BlobName) -> LockedFile:
         locked = LockedFile.claim(f"{self._shared.directory.tmp}/{name}")
