@@ -126,3 +126,11 @@ def proportional_kib(pids: Sequence[int]) -> int:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return total
+
+
+def shared_kib() -> int:
+    """Shared memory of the whole machine (memfds are in no process's own figures), KiB."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("Shmem:"):
+            return int(line.split()[1])
+    raise OSError("no Shmem in /proc/meminfo")

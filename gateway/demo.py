@@ -123,6 +123,9 @@ class Demo:
             "tls": {"certificate": certificates.certificate, "key": certificates.key},
             "listen": {door: (f"{HOST}:{self._port(door)}",) for door in OFFSETS},
             "relay_in": {"networks": ("127.0.0.0/8",)},
+            # Here everybody comes from one address.
+            "imap": {"connections_per_address": 2000},
+            "smtp": {"connections_per_address": 500},
             "processes": {"workers": self._workers, "drain_seconds": 3},
             "log": {"file": self._dir / "log" / "gateway.log"},
         }

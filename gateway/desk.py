@@ -70,7 +70,10 @@ class Returns:
             account = self._house.ledger.accounts.get(account_id)
         except Refusal:
             return
-        receipt = await self._house.delivery.deliver([self._house.destination(account)], "", content)
+        # RFC 5321 section 4.4: the final delivery says what the reverse path was, here none.
+        receipt = await self._house.delivery.deliver(
+            [self._house.destination(account)], "", content, b"Return-Path: <>\r\n"
+        )
         receipt.acknowledged()
 
 

@@ -202,6 +202,11 @@ class LockedFile:
         write_all(self.descriptor, content)
         os.fsync(self.descriptor)
 
+    def rename(self, path: str) -> None:
+        """To a name that is nobody's; still held."""
+        os.rename(self.path, path)
+        self.path = path
+
     def drop(self) -> None:
         """Unlink, then let go. In that order, so that nobody can claim a dying name."""
         if self.descriptor >= 0:

@@ -114,12 +114,14 @@ class _Filing:
             raise
 
     async def large(self, content: bytes) -> Filed:
-        """The sealing by the child process, the rest on threads."""
-        material = await asyncio.to_thread(self._material, content)
-        lying = await asyncio.to_thread(self._lying, material)
-        if lying is not None:
-            return lying
-        sealed = await self._seal_large(material, content)
+        """The sealing by the child process, the rest on threads, both at the same time: but in
+        Sent, where what lies there may make the sealing needless."""
+        reading = self._reading(content)
+        if self._folder.special_use == SENT:
+            lying = await asyncio.to_thread(self._lying, await reading)
+            if lying is not None:
+                return lying
+        sealed = await self._seal_large(reading, content)
         try:
             return await asyncio.to_thread(self._commit, sealed)
         except BaseException:
@@ -128,10 +130,13 @@ class _Filing:
 
     async def seal(self, content: bytes) -> _Sealed:
         """Into tmp/, durable but for the directory; no row."""
-        material = await asyncio.to_thread(self._material, content)
+        reading = self._reading(content)
         if len(content) < BULK_OCTETS:
-            return await asyncio.to_thread(self._seal, material, content)
-        return await self._seal_large(material, content)
+            return await asyncio.to_thread(self._seal, await reading, content)
+        return await self._seal_large(reading, content)
+
+    def _reading(self, content: bytes) -> asyncio.Future[Material]:
+        return asyncio.ensure_future(asyncio.to_thread(self._material, content))
 
     def rows(self, mod_seq: int, sealed: _Sealed) -> Filed:
         """Within the caller's transaction; from its end on the message is filed."""
@@ -183,15 +188,18 @@ class _Filing:
                 raise
         return _Sealed(name, material, locked)
 
-    async def _seal_large(self, material: Material, content: bytes) -> _Sealed:
-        name = self._name(material)
+    async def _seal_large(self, reading: asyncio.Future[Material], content: bytes) -> _Sealed:
         with ours():
-            locked = self._claim(name)
+            locked = self._claim(BlobName(self._now, new_unique(), self._expires(), len(content)))
             try:
                 keys = self._shared.keys
                 await self._shared.around.bulk.seal(content, keys.certificate, locked.descriptor)
                 await asyncio.to_thread(os.fsync, locked.descriptor)
+                material = await reading
+                name = self._name(material)
+                locked.rename(f"{self._shared.directory.tmp}/{name}")
             except BaseException:
+                reading.cancel()
                 locked.drop()
                 raise
         return _Sealed(name, material, locked)
@@ -225,11 +233,14 @@ class _Filing:
     def _name(self, material: Material) -> BlobName:
         """The expiry counts from now, never from what the client says (P13), and what was here
         before keeps the one that it had."""
-        expires = self._shared.around.expiry(self._shared.account_id, self._folder, self._now)
+        expires = self._expires()
         earlier = index_intake.earlier_expiry(self._db, material.digest, self._now)
         if earlier is not None:
             expires = min(expires, earlier)
         return BlobName(self._now, new_unique(), expires, material.size)
+
+    def _expires(self) -> int:
+        return self._shared.around.expiry(self._shared.account_id, self._folder, self._now)
 
     def _claim(self, name: BlobName) -> LockedFile:
         locked = LockedFile.claim(f"{self._shared.directory.tmp}/{name}")

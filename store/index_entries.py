@@ -163,7 +163,7 @@ def change_flags(
                     left_alone.append(uid)
                     continue
                 before = flags_of[text]
-                after = _APPLY[how](before, given)
+                after = how.applied(before, given)
                 if after == before:  # RFC 7162 section 3.1: no change, no new mod-sequence
                     now_there.append(Entry(uid, before, old))
                 else:
@@ -255,13 +255,6 @@ def _room_for_keyword(db: Connection, wanted: Iterable[str]) -> bool:
 def flags_text(flags: Flags) -> str:
     """As stored."""
     return " ".join(sorted(flags))
-
-
-_APPLY: dict[FlagChange, Callable[[Flags, Flags], Flags]] = {
-    FlagChange.REPLACE: lambda _before, given: given,
-    FlagChange.ADD: lambda before, given: before | given,
-    FlagChange.REMOVE: lambda before, given: before - given,
-}
 
 
 class _Mend:

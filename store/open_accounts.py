@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -30,7 +30,7 @@ from store.changes import Bus
 from store.index_folders import provide_defaults
 from store.intake import Intake
 from store.marks import NONE, MarksFile
-from store.plaintext import Plaintext
+from store.plaintext import Contents, Plaintext
 
 _log = logging.getLogger("secure_inbox.store")
 
@@ -64,7 +64,7 @@ class Surroundings:
     """Whether the account is under a legal hold; called from any thread."""
     admits: Callable[[Account], bool] = lambda _: True
     """Whether who logged in to this account, as it was then, may go on (`Accounts.admits`)."""
-    cache_octets: int = 64 << 20
+    contents: Contents = field(default_factory=Contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class OpenAccount:
         self.directory = AccountDirectory(around.root, account_id)
         self.directory.make()
         self.db = sealed_db.open(self.directory.index, keys.index, index.SCHEMA)
-        self.plaintext = Plaintext(self.directory, keys.opener, around.bulk, around.cache_octets)
+        self.plaintext = Plaintext(self.directory, keys.opener, around.bulk, around.contents)
         self.sessions = 0
         self.marks = MarksFile(around.root)
         self._heeded = NONE
@@ -159,7 +159,6 @@ class OpenAccount:
         """On a thread; finishes what is being removed."""
         self.collect()
         with self._collecting:
-            self.plaintext.clear()
             if self._scanner is not None:
                 self._scanner.close()
             self.db.close()
@@ -219,6 +218,7 @@ class OpenAccounts:
         shared.sessions -= 1
         if shared.sessions == 0:
             del self._open[shared.account_id]
+            shared.plaintext.clear()
             closing = asyncio.get_running_loop().run_in_executor(None, shared.close)
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

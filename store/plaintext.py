@@ -1,7 +1,8 @@
 """Opened messages, kept for a while: a client fetches a large message in many slices.
 
 Apart because it is the only place where plaintext outlives a call. It is memory of this
-process, bounded in octets for each account, and emptied with the account's last session.
+process, bounded in octets for all accounts together; an account's last session takes its
+messages out.
 """
 
 from __future__ import annotations
@@ -19,25 +20,55 @@ _ON_THE_LOOP = 64 * 1024
 """Up to this size opening costs less (0.1 ms) than going to a thread and back."""
 
 
-class Plaintext:
-    """One account's opened messages, least recently used first out."""
+class Contents:
+    """The opened messages of a process, least recently used first out. A key holds the account's
+    cache: one member's message never answers another's request (CVE-2025-30189)."""
 
-    def __init__(self, directory: AccountDirectory, opener: Opener, bulk: Bulk, budget: int) -> None:
-        """`budget` is in octets; one message above it is served but not kept."""
+    def __init__(self, budget: int = 128 << 20) -> None:
+        """`budget` is in octets: room for the largest message that the doors take and some more.
+        One message above it is served but not kept."""
+        self._budget = budget
+        self._held = 0
+        self._contents: OrderedDict[tuple[Plaintext, BlobName], bytes] = OrderedDict()
+
+    def get(self, owner: Plaintext, name: BlobName) -> bytes | None:
+        """None when it has to be opened."""
+        known = self._contents.get((owner, name))
+        if known is not None:
+            self._contents.move_to_end((owner, name))
+        return known
+
+    def keep(self, owner: Plaintext, name: BlobName, content: bytes) -> None:
+        """For later; drops what was not used for longest."""
+        if len(content) <= self._budget and (owner, name) not in self._contents:
+            self._contents[owner, name] = content
+            self._held += len(content)
+            while self._held > self._budget:
+                _, dropped = self._contents.popitem(last=False)
+                self._held -= len(dropped)
+
+    def drop(self, owner: Plaintext) -> None:
+        """All of one account's."""
+        for key in [key for key in self._contents if key[0] is owner]:
+            self._held -= len(self._contents.pop(key))
+
+
+class Plaintext:
+    """One account's opened messages."""
+
+    def __init__(self, directory: AccountDirectory, opener: Opener, bulk: Bulk, contents: Contents) -> None:
         self._directory = directory
         self._opener = opener
         self._bulk = bulk
-        self._budget = budget
-        self._held = 0
-        self._contents: OrderedDict[BlobName, bytes] = OrderedDict()
+        self._contents = contents
+        self._closed = False
         self._opening: dict[BlobName, asyncio.Future[bytes]] = {}
 
     async def content(self, name: BlobName) -> bytes:
         """The message. Damaged when it fails its integrity check or has not the size that its
         name says; Unavailable when the file is missing or cannot be read."""
-        known = self._contents.get(name)
+        known = self._contents.get(self, name)
         if known is not None:
-            self._contents.move_to_end(name)
             return known
         if name.size <= _ON_THE_LOOP:
             return self._keep(name, self._read(name))
@@ -50,9 +81,9 @@ class Plaintext:
         return await asyncio.shield(opening)
 
     def clear(self) -> None:
-        """Drop everything."""
-        self._contents.clear()
-        self._held = self._budget = 0
+        """Drop everything, and keep nothing that is being opened just now."""
+        self._closed = True
+        self._contents.drop(self)
 
     async def _open_large(self, name: BlobName) -> bytes:
         if name.size < BULK_OCTETS:
@@ -83,12 +114,8 @@ class Plaintext:
         return path
 
     def _keep(self, name: BlobName, content: bytes) -> bytes:
-        if len(content) <= self._budget and name not in self._contents:
-            self._contents[name] = content
-            self._held += len(content)
-            while self._held > self._budget:
-                _, dropped = self._contents.popitem(last=False)
-                self._held -= len(dropped)
+        if not self._closed:
+            self._contents.keep(self, name, content)
         return content
 
 

@@ -17,6 +17,7 @@ from gateway.change_bus import change_bus
 from gateway.commands import options
 from gateway.ledger import Ledger, now, opened
 from mail.address import Address
+from mail.errors import Reason, Refusal
 from store.accounts import Account, Status
 
 
@@ -34,6 +35,9 @@ def add(config: Path, address: str, on_record: str, password_stdin: bool) -> Non
     """Make an account with a password."""
     settings = load(config)
     parsed = Address.parse(address)
+    if parsed.domain in settings.organisation.domains:
+        # Members' mail to it would leave for the organisation's server, the organisation's would not.
+        raise Refusal(Reason.BAD_ADDRESS, "That is the organisation's own domain; members are outside it.")
     if on_record:
         Address.parse(on_record)
     [password] = options.passwords(password_stdin, "password")

@@ -239,3 +239,12 @@ def test_an_open_session_sees_what_a_command_does(site: Site) -> None:
     until("a login", lambda: logs_in(site, "gus@acme.test", "a password for gus"))
     run(site.config, "account", "lock", "gus@acme.test")
     assert not any(logs_in(site, "gus@acme.test", "a password for gus") for _ in range(2))
+
+
+def test_the_organisations_own_addresses_are_no_members(site: Site) -> None:
+    words = run(
+        site.config, "account", "add", "clerk@Example-Health.test", "--password-stdin",
+        typed="a long enough password\n", code=1,
+    )  # fmt: skip
+    assert "own domain" in words
+    assert "clerk@example-health.test" not in run(site.config, "account", "list")

@@ -21,6 +21,7 @@ from store.changes import Bus
 from store.delivery import Delivery, Destination
 from store.mailbox import Mailbox
 from store.open_accounts import OpenAccounts, Surroundings
+from store.plaintext import Contents
 
 NOW = 1_795_000_000
 DAY = 86_400
@@ -69,6 +70,7 @@ class House:
         self.bus = Bus(root / "run")
         self.held: set[str] = set()
         self.keep = KEEP
+        self.contents = Contents()
         around = Surroundings(
             root,
             self.bulk,
@@ -78,6 +80,7 @@ class House:
             self.clock,
             self.expiry,
             self.held.__contains__,
+            contents=self.contents,
         )
         self.accounts = OpenAccounts(around)
         self.delivery = Delivery(

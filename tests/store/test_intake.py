@@ -214,7 +214,7 @@ def test_the_last_session_drops_keys_and_plaintext(tmp_path: Path) -> None:
             assert await two.content(inbox, 1) == message(1)
             two.close()
             await there.accounts.emptied()
-            assert not shared.plaintext._contents
+            assert not there.contents._contents and there.contents._held == 0
             with pytest.raises(Exception, match="closed"):
                 two.folders()
             again = await there.open()
@@ -244,16 +244,16 @@ def test_the_plaintext_cache_is_bounded_and_opens_a_large_message_once(tmp_path:
             contents = [message(n, "x" * 100_000) for n in range(4)]
             for content in contents:
                 await box.append(drafts, content, frozenset(), None)
-            cache = box._shared.plaintext
+            plaintext, cache = box._shared.plaintext, there.contents
             cache._budget = 250_000
             opened: list[int] = []
-            read = cache._read
+            read = plaintext._read
 
             def counted(name: object) -> bytes:
                 opened.append(1)
                 return read(name)  # type: ignore[arg-type]
 
-            cache._read = counted  # type: ignore[method-assign]
+            plaintext._read = counted  # type: ignore[method-assign]
             for _ in range(2):
                 assert (
                     await asyncio.gather(*(box.content(drafts, 1) for _ in range(5))) == [contents[0]] * 5
