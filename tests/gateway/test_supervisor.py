@@ -104,6 +104,7 @@ def test_a_process_that_never_serves_is_given_up(watched: Watched) -> None:
     assert [name for name, _ in watched.lines("ended")] == ["good"]
 
 
+@pytest.mark.slow
 def test_who_will_not_end_is_killed(watched: Watched) -> None:
     async def step(_: Watched) -> None:
         return
@@ -157,6 +158,7 @@ def test_a_reload_that_fails_leaves_the_old_generation_at_work(watched: Watched,
     run(watched, plan, step)
 
 
+@pytest.mark.slow
 def test_children_end_when_the_supervisor_is_killed(watched: Watched, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(

@@ -274,6 +274,7 @@ async def test_a_client_that_vanishes_mid_literal(certificates, how):
 
 
 @on_the_reactor
+@pytest.mark.slow
 async def test_stop_says_bye_to_all(certificates):
     async with standing(certificates) as place:
         reader, writer = await place.raw(tls=True)

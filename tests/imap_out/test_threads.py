@@ -135,6 +135,7 @@ def _shuffled() -> list[Message]:
     ],
     ids=["equal", "one id", "chain", "chain backwards", "joined at the end", "shuffled"],
 )
+@pytest.mark.slow
 def test_cost_of_a_hundred_thousand(make):
     messages = make()
     started = time.perf_counter()

@@ -73,6 +73,7 @@ def test_damaged_files(bulk: Bulk, certificate: Certificate, opener: Opener, tmp
     os.close(source)
 
 
+@pytest.mark.slow
 def test_a_compression_bomb_is_cut_off(bulk: Bulk, pair: Keypair, opener: Opener, tmp_path: Path) -> None:
     """Nested 1000:1: 2 GB of zeros in a few kilobytes, and one of 100 MB with a large ciphertext."""
     nested = compressed(compressed(literal(bytes(200 * MB))))

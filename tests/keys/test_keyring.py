@@ -43,6 +43,7 @@ def test_an_exported_key_is_stretched_in_full(pair: Keypair, passphrase: Secret,
     assert keyring.export_secret(pair.secret_key, passphrase, Secret(b"another password"))
 
 
+@pytest.mark.slow
 def test_only_the_members_password_opens_an_exported_key(
     pair: Keypair, passphrase: Secret, certificate: Certificate, gpg: list[str]
 ) -> None:

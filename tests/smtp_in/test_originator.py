@@ -116,6 +116,7 @@ def test_check(header: bytes, reason: Reason | None) -> None:
     "value",
     [b"(" * 500_000, b"()" * 250_000, b'"' * 500_000, b"<" * 500_000, b"a," * 250_000, b"\\" * 500_000],
 )
+@pytest.mark.slow
 def test_hostile_values_are_linear(value: bytes) -> None:
     """Rows 7 and 8: a header as long as its bound, and no recursion."""
     start = time.perf_counter()

@@ -112,6 +112,7 @@ def test_a_dead_process_leaves_no_socket_for_long(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_tried_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         here, there = Bus(tmp_path / "run"), Bus(tmp_path / "run")
