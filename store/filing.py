@@ -60,19 +60,26 @@ async def file_all(shared: OpenAccount, folder: Folder, uploads: Sequence[Upload
         for upload in uploads:
             filing = _Filing(shared, folder, upload.flags, upload.internal_date, By.CLIENT)
             sealed.append((filing, await filing.seal(upload.content)))
-        return await asyncio.to_thread(_commit_all, shared, folder, sealed)
     except BaseException:
         for _, one in sealed:
             one.locked.drop()
         raise
+    return await asyncio.to_thread(_commit_all, shared, folder, sealed)
 
 
 def _commit_all(shared: OpenAccount, folder: Folder, sealed: Sequence[tuple[_Filing, _Sealed]]) -> Copied:
+    """Drops the files itself, and only while no row names them: who waits for this thread may be
+    ended while it goes on, and must not take a file from under its row."""
     with ours():
-        sync_directory(shared.directory.tmp)
-        with writing(shared.db) as mod_seq:
-            validity = require(shared.db, folder).uid_validity
-            filed = [filing.rows(mod_seq, one) for filing, one in sealed]
+        try:
+            sync_directory(shared.directory.tmp)
+            with writing(shared.db) as mod_seq:
+                validity = require(shared.db, folder).uid_validity
+                filed = [filing.rows(mod_seq, one) for filing, one in sealed]
+        except BaseException:
+            for _, one in sealed:
+                one.locked.drop()
+            raise
         for (filing, one), done in zip(sealed, filed, strict=True):
             filing.settle(one, done)
     return Copied(validity, (), [done.copied.target_uids[0] for done in filed])
@@ -106,12 +113,7 @@ class _Filing:
         lying = self._lying(material)
         if lying is not None:
             return lying
-        sealed = self._seal(material, content)
-        try:
-            return self._commit(sealed)
-        except BaseException:
-            sealed.locked.drop()
-            raise
+        return self._commit(self._seal(material, content))
 
     async def large(self, content: bytes) -> Filed:
         """The sealing by the child process, the rest on threads, both at the same time: but in
@@ -121,12 +123,7 @@ class _Filing:
             lying = await asyncio.to_thread(self._lying, await reading)
             if lying is not None:
                 return lying
-        sealed = await self._seal_large(reading, content)
-        try:
-            return await asyncio.to_thread(self._commit, sealed)
-        except BaseException:
-            sealed.locked.drop()
-            raise
+        return await asyncio.to_thread(self._commit, await self._seal_large(reading, content))
 
     async def seal(self, content: bytes) -> _Sealed:
         """Into tmp/, durable but for the directory; no row."""
@@ -170,10 +167,15 @@ class _Filing:
         sealed.locked.let_go()
 
     def _commit(self, sealed: _Sealed) -> Filed:
+        """As `_commit_all`, for one."""
         with ours():
-            sync_directory(self._shared.directory.tmp)
-            with writing(self._db) as mod_seq:
-                filed = self.rows(mod_seq, sealed)
+            try:
+                sync_directory(self._shared.directory.tmp)
+                with writing(self._db) as mod_seq:
+                    filed = self.rows(mod_seq, sealed)
+            except BaseException:
+                sealed.locked.drop()
+                raise
             self.settle(sealed, filed)
             return filed
 
