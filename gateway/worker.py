@@ -54,7 +54,7 @@ class Worker:
         self._ports: list[Any] = []
         self._smtp_doors: list[Door] = []
         self._imap_doors: list[shell.Door] = []
-        self._readers = _Readers(terms.imap_limits(house.settings))
+        self._readers = shell.Connections(terms.imap_limits(house.settings))
         self._occupancy = Occupancy(terms.smtp_limits(house.settings))
 
     async def open(self) -> None:
@@ -143,7 +143,7 @@ class Worker:
 
     async def empty(self) -> None:
         """Returns when the last connection has gone by itself."""
-        while self._occupancy.connections or self._readers.open:  # noqa: ASYNC110 (neither tells)
+        while self._occupancy.connections or self._readers.count:  # noqa: ASYNC110 (neither tells)
             await asyncio.sleep(0.2)
 
     async def close(self) -> None:
@@ -155,23 +155,6 @@ class Worker:
         ]
         await asyncio.gather(*doors)
         await asyncio.to_thread(self._gate.close)
-
-
-class _Readers(shell.Connections):
-    """Also says how many are open."""
-
-    open = 0
-
-    def enter(self, peer: str) -> bool:
-        """See `Connections`."""
-        entered = super().enter(peer)
-        self.open += entered
-        return entered
-
-    def leave(self, peer: str) -> None:
-        """See `Connections`."""
-        self.open -= 1
-        super().leave(peer)
 
 
 def _token() -> str:
